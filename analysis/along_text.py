@@ -139,10 +139,11 @@ def several_text(found: Mapping[str, Along], accuracies: Mapping[str, float | No
         for name, run in found.items()
         if (accuracy := accuracies[name]) is not None
     ]
-    if rank := rank_correlation(*zip(*pairs)) if pairs else None:
+    rank = rank_correlation(*zip(*pairs)) if pairs else None
+    if rank is not None:
         parts.append(
             "Spearman's correlation of max |q| at the start, the largest of a run's levels, with"
-            f" the test accuracy over {len(pairs)} runs: {rank_text(rank)}."
+            f" the test accuracy over {len(pairs)} runs: {rank:+.2f}."
         )
     return "\n\n".join([*parts, ""])
 
@@ -155,8 +156,3 @@ def _word(found: Smoother) -> str:
     if found.starts:
         return f"none from epoch {found.changes[0][0]} on"
     return f"one from epoch {found.changes[0][0]} on" if found.changes else "never one"
-
-
-def rank_text(found: tuple[float, float]) -> str:
-    """A correlation with its p-value."""
-    return f"{found[0]:+.2f} (p = {found[1]:.2g})"

@@ -3,15 +3,13 @@ Markdown."""
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.numbers import number
-from analysis.stats import holm, rank_correlation
-from analysis.studies import MEASURES, Cell, Grid, Place
-from analysis.study_text import markdown, place_text
+from analysis.studies import MEASURES, Cell, Grid
+from analysis.study_text import markdown, place_text, start_rank
 
 RANKED = ("train_loss", "test_accuracy")  # what max |q| at the start is correlated with
 
@@ -25,48 +23,24 @@ def ranks_text(grid: Grid) -> str:
     """Spearman's correlation of max |q| at the start with training loss and accuracy at every
     place, over what is compared there; empty where no place has values enough."""
     names = [name for name in RANKED if name in grid.measures]
-    found = {
-        (place, name): rank
-        for place in grid.cells
-        for name in names
-        if (rank := modulus_ranks(grid, place, name)) is not None
-    }
-    if not found:
-        return ""
-    adjusted = dict(zip(found, holm([p for _, p in found.values()])))
     body = []
-    for place in grid.cells:
-        cells = [
-            f"{found[place, name][0]:+.2f} (p = {adjusted[place, name]:.2g})"
-            if (place, name) in found
-            else ""
-            for name in names
-        ]
-        if any(cells):
-            at_start = [cell.at_start("max_modulus") for cell in grid.cells[place].values()]
-            known = sum(value is not None for value in at_start)
-            body.append([place_text(place) or "all", known, *cells])
+    for place, cells in grid.cells.items():
+        ranks = [start_rank(grid, place, name, "max_modulus") for name in names]
+        if any(rank is not None for rank in ranks):
+            known = sum(cell.at_start("max_modulus") is not None for cell in cells.values())
+            shown = ["" if rank is None else f"{rank:+.2f}" for rank in ranks]
+            body.append([place_text(place) or "all", known, *shown])
+    if not body:
+        return ""
     columns = ["place", grid.compare, *(MEASURES[name].title for name in names)]
     return (
         "### Does max |q| at the start go with the outcome?\n\n"
         "Spearman's correlation of max \\|q\\| at the start with the outcome, over the means of"
         " what is compared at each place (how many in the second column; what has diverged runs is"
-        f" the worst); two-sided p, by Holm over all {len(found)}. It sees what goes up or down all"
-        f" the way: an outcome that is best in between has none\n\n{markdown(columns, body)}"
+        " the worst). It says how strongly the two go together over what was chosen to be compared,"
+        " which is no sample: there is no p-value. It sees what goes up or down all the way: an"
+        f" outcome that is best in between has none\n\n{markdown(columns, body)}"
     )
-
-
-def modulus_ranks(grid: Grid, place: Place, measure: str) -> tuple[float, float] | None:
-    """(Spearman's correlation, p) of max |q| at the start with a measure at a place, by ranks, so
-    that what has diverged runs is the worst; None where too few are known."""
-    worst = math.inf if MEASURES[measure].smaller_is_better else -math.inf
-    pairs = [
-        (value, worst if cell.diverged else found.mean)
-        for cell in grid.cells[place].values()
-        if (value := cell.at_start("max_modulus")) is not None
-        and (found := cell.estimate(measure)) is not None
-    ]
-    return rank_correlation(*zip(*pairs)) if pairs else None
 
 
 def smoothers_text(grid: Grid) -> str:

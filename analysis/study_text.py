@@ -129,7 +129,8 @@ def _time_left(grid: Grid, question: Question, points: Sequence[Mapping[str, Any
 
 def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> str:
     """Mean ± half of the 95 % interval (number of seeds) of every compared value, the best of a
-    column in bold where all share two seeds."""
+    column in bold where all share two seeds. An interval of accuracies is one of seeds alone where
+    all are measured on the same images, and the caption says so."""
     places, measure = question.panels(grid)[panel], MEASURES[name]
     best = {
         where: grid.best(name, place, grid.compared, seeds=2) for where, place in places.items()
@@ -145,6 +146,12 @@ def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> st
             body.append(line)
     title = f"{place_text(panel)}: " if panel else ""
     caption = f"{title}mean ± half of the 95 % interval (seeds)"
+    rows = [
+        row for place in places.values() for cell in grid.cells[place].values() for row in cell.rows
+    ]
+    images = {row["test_images"] for row in rows if name in row and "test_images" in row}
+    if name == "test_accuracy" and len(images) == 1:
+        caption += f", all on the same {images.pop():,} test images"
     if any(best.values()):
         caption += "; bold: the best mean over the seeds that all share"
     columns = [grid.compare, *(str(where) or measure.title for where in places)]
@@ -247,7 +254,7 @@ def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
                 body.append([f"`{value}`", *("" if m is None else f"{m:.3g}" for m in found)])
         if not body:
             continue
-        ranks = [_rank_correlation(grid, place, measure, name) for place in places.values()]
+        ranks = [start_rank(grid, place, measure, name, around=True) for place in places.values()]
         all_ranks += [rank for rank in ranks if rank is not None]
         body.append(["*rank correlation*", *("" if r is None else f"{r:+.2f}" for r in ranks)])
         title = f"{place_text(panel)}: " if panel else ""
@@ -272,16 +279,22 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _rank_correlation(grid: Grid, place: Place, measure: str, name: str) -> float | None:
-    """By ranks, so that what has diverged runs is the worst, whatever its survivors reached."""
+def start_rank(
+    grid: Grid, place: Place, measure: str, name: str, *, around: bool = False
+) -> float | None:
+    """Spearman's correlation at a place of a number of `STARTS`, or of how far it is `around` what
+    is good, |ln(number / best)|, with the mean of a measure; what has diverged runs is the worst,
+    whatever its survivors reached. None where too few are known."""
     worst = math.inf if MEASURES[measure].smaller_is_better else -math.inf
     pairs = [
-        (abs(math.log(value / STARTS[name].best)), worst if cell.diverged else found.mean)
+        (
+            abs(math.log(value / STARTS[name].best)) if around else value,
+            worst if cell.diverged else found.mean,
+        )
         for cell in grid.cells[place].values()
         if (value := cell.at_start(name)) and (found := cell.estimate(measure)) is not None
     ]
-    ranks = rank_correlation(*zip(*pairs)) if pairs else None
-    return ranks[0] if ranks else None
+    return rank_correlation(*zip(*pairs)) if pairs else None
 
 
 def verdict_of(difference: Estimate, measure: Measure) -> str:
@@ -344,7 +357,7 @@ def _interval(difference: Estimate, measure: Measure) -> str:
 def _difference(test: Test | None, measure: Measure) -> list[str]:
     if test is None:
         return ["–", "", ""]
-    p = "" if test.p_holm is None else f"{test.p_holm:.2g}"
+    p = "" if test.p_holm is None else f"{test.p_holm:.3g}"  # 0.0104 is not below 0.01
     runs = (("other value", test.other_diverged), ("candidate", test.diverged))
     shown = [] if test.difference is None else [_interval(test.difference, measure)]
     shown += [f"{who} diverges {lost} of {test.pairs}" for who, lost in runs if lost]

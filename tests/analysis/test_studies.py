@@ -38,6 +38,9 @@ QUESTION = Question.of(
 )
 
 
+PAGE = {"title": "x", "compare": "start"}
+
+
 def results(losses=LOSSES, seeds=SEEDS):
     return [
         ({"train.seed": seed, "degree": degree, "start": start}, {"train_loss": values[seed]})
@@ -122,6 +125,32 @@ def test_the_best_of_a_column_is_bold(grid):
     assert f"| `far` | {LOSSES['far'][2].mean():.3f} ± {half:.3f} (8) |" in lines[-1]
 
 
+@pytest.mark.parametrize(("counts", "said"), [((359, 359), True), ((359, 10_000), False)])
+def test_intervals_of_the_same_images_are_of_seeds_alone(counts, said):
+    given = [
+        ({"seed": seed, "start": "a"}, {"test_accuracy": 0.9 + seed, "train_loss": 1.0 + seed})
+        for seed in (0, 1)
+    ]
+    given = [(point, row | {"test_images": n}) for (point, row), n in zip(given, counts)]
+    question = Question.of({**PAGE, "measures": ["test_accuracy", "train_loss"]})
+    captions = [
+        measure_table(Grid.of(given, "start"), question, name, ()).partition("\n")[0]
+        for name in question.measures
+    ]
+    assert ("(seeds), all on the same 359 test images" in captions[0]) is said
+    assert "images" not in captions[1]
+
+
+def test_a_p_value_is_not_rounded_to_the_level():
+    """0.0104 is not below 0.01, and is not shown as 0.01 beside what is called not shown."""
+    noise = np.array([-1.0, 1.0])
+    t = -stats.t.ppf(0.0104 / 2, 1)  # of one test of two pairs: mean / (std / sqrt(2))
+    losses = {"mine": {2: np.zeros(2)}, "near": {2: t + noise}}
+    text, finding = rivals_text(Grid.of(results(losses, (0, 1)), "start"), QUESTION, "train_loss")
+    assert "| 0.0104 |" in text
+    assert "0 of 1 others lose" in finding
+
+
 def test_max_modulus_goes_with_the_loss():
     """Losses ordered as the distance of M from 8 on a log scale: 2 and 32 are as far."""
     levels = {"a": [1.0, 8.0], "b": [None, 16.0], "c": [4.5], "d": [32.5], "e": [1.9], "f": [0.1]}
@@ -132,9 +161,7 @@ def test_max_modulus_goes_with_the_loss():
     ]
     given[-1][1]["max_modulus"] = [0.1 * 4]
     found = Grid.of(given, "start")
-    question = Question.of(
-        {"title": "x", "compare": "start", "along": "k", "measures": ["train_loss"]}
-    )
+    question = Question.of({**PAGE, "along": "k", "measures": ["train_loss"]})
     text, finding = start_text(found, question, "max_modulus")
     assert "| `a` | 8 |" in text
     assert "| `f` | 0.2 |" in text  # sqrt(0.1 * 0.4)
@@ -221,7 +248,7 @@ def test_a_diverged_run_is_a_lost_pair():
     rivals, _ = rivals_text(found, QUESTION, "train_loss")
     row = next(line for line in rivals.splitlines() if line.startswith("| `near`"))
     assert row.startswith("| `near` | – |  |  | 2 | ")
-    assert "candidate diverges 7 of 8 | 0.031 |" in row  # all 8 at degree 2, times 4 by Holm
+    assert "candidate diverges 7 of 8 | 0.0312 |" in row  # all 8 at degree 2, times 4 by Holm
     assert "lost by that side: there p is of the exact sign test" in rivals
 
 
