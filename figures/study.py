@@ -31,7 +31,8 @@ def draw_accuracies(
     the test images and that of the seeds.
 
     The band is what so many images say of an accuracy that is measured on them
-    (`fraction_interval`, 95 %); rows whose bands overlap are not told apart by this test part. The
+    (`fraction_interval`, 95 %): where it may lie on others. Rows that are measured on the same
+    images may differ on these although their bands overlap: that is asked by pairs of a seed. The
     bar is the 95 % confidence interval of the mean over the runs (Student's t), cut at 0 and 100 %.
 
     Parameters

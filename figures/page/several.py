@@ -135,9 +135,10 @@ def _accuracies(found: RunComparison, groups: Mapping[str, Sequence[SpectralRepo
         "yaxis": {"automargin": True, "autorange": "reversed"},
     }
     caption = (
-        "One point a run. Configurations whose grey bands overlap are not told apart by so many"
+        "One point a run. Grey: where the accuracy may lie on other images, by the number of these"
+        " (95 %). Which of two is better on these images, the pairs by seed say"
     )
-    return Picture("accuracies", "Accuracy", f"{caption} images.", data, layout)
+    return Picture("accuracies", "Accuracy", f"{caption}.", data, layout)
 
 
 def _price(found: RunComparison, groups: Mapping[str, Sequence[SpectralReport]]) -> Picture:
