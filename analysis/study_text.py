@@ -195,7 +195,8 @@ def rivals_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
     ahead = dict.fromkeys(f"`{t.other}`" for t in tests if t.significant and not t.better(measure))
     return (
         f"`{candidate}` minus each other value, paired by seed{where} (two-sided paired t-test,"
-        f" Holm over all {counted} tests of this measure; 95 % intervals){lost_runs}\n\n"
+        f" Holm over all {counted} tests of this measure; the 95 % interval is of each by itself)"
+        f"{lost_runs}\n\n"
         f"{markdown(columns, body)}",
         f"{len(lost)} of {len(body)} others lose to `{candidate}`{somewhere} with p < {LEVEL:g}"
         f"{_listed(lost)}; not shown with these seeds{_listed(never) or ': none'}. Significantly"

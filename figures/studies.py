@@ -50,7 +50,7 @@ BESIDE = 0.4  # half the width of a single place's points; of n places a part 1/
 # of all means: the worst lie beyond the axis where they would make the rest so many times smaller,
 # but for those that are nearer to its end than this part of it
 SHOWN, HIDES, NEAR = 0.8, 2.5, 0.25
-MEANS = "means and 95 % intervals over the seeds"
+MEANS = "means over the seeds, 95 % intervals where there are several"
 BEYOND = "triangles: means beyond the axis"
 
 
@@ -107,8 +107,9 @@ def draw_along(
         if not known:
             continue
         y = measure.unit * np.array([one.mean for one in known.values()])
-        half = np.array([measure.unit * (one.half or 0.0) for one in known.values()])
-        means += [*(y - half), *(y + half)] if alone else y.tolist()
+        half = np.array([measure.unit * (one.half or np.nan) for one in known.values()])
+        reach = np.nan_to_num(half)
+        means += [*(y - reach), *(y + reach)] if alone else y.tolist()
         x = np.array(list(known)) + shift
         style: dict[str, Any] = {"label": value, "capsize": 1.5, "elinewidth": 0.7}
         if value == question.candidate:

@@ -156,7 +156,9 @@ def _price(found: RunComparison, groups: Mapping[str, Sequence[SpectralReport]])
     if len(table):
         best = front("parameters")
         args = best["parameters"].to_numpy(float), 100 * best["mean"].to_numpy(float)
-        data.append(curve("no other is better and cheaper", *args, line=dash, hoverinfo="skip"))
+        data.append(
+            curve("no other mean is better and cheaper", *args, line=dash, hoverinfo="skip")
+        )
     for row in table.to_dict(orient="records"):
         k, known = order[row["configuration"]], pd.notna(row["high"])
         ends = [[100 * abs(row[end] - row["mean"])] for end in ("high", "low")] if known else []
