@@ -16,8 +16,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from analysis.studies import COSTS, MEASURES, STARTS, Grid, Measure, Place, Question
-from analysis.study_text import axis_text, place_text
+from analysis.studies.grid import COSTS, MEASURES, STARTS, Grid, Measure, Place, Question
+from analysis.studies.text import axis_text, place_text
 from figures.names import FRONT, IF_ROOM, NAME, place_names
 from figures.style import (
     BLACK,

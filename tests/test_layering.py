@@ -209,6 +209,15 @@ CHAPTERS = {
         ("training",),
         ("pde",),
     ],
+    "analysis": [("numbers", "stats"), ("levels",), ("runs",), ("along",), ("studies",)],
+    "figures": [
+        ("_matplotlib",),
+        ("style",),
+        ("names", "curves", "damping", "polynomials", "spectra"),
+        ("gallery", "runs", "studies"),
+        ("registry",),
+        ("page",),
+    ],
 }
 
 

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.along_results import Along
-from analysis.level_report import LevelReport
+from analysis.along.results import Along
+from analysis.levels.report import LevelReport
 from analysis.numbers import number
-from figures.along import CURVES
 from figures.page.traces import (
     FAR,
     FEW,
@@ -33,8 +32,9 @@ from figures.page.traces import (
     slider,
 )
 from figures.page.waves import damped_waves
+from figures.runs.along import CURVES
+from figures.runs.views import judged, meaningful
 from figures.style import GREY, VERMILION
-from figures.views import judged, meaningful
 
 EIGENVALUES, STEPS, CONTOUR = 500, 33, 61
 MOVING = "epoch of the slider"

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.along_results import Along
-from analysis.in_short import judged as judged_view
-from analysis.results import RunComparison, SpectralReport
+from analysis.along.results import Along
+from analysis.runs.in_short import judged as judged_view
+from analysis.runs.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval
 from figures.page.levels import Moving, in_plane
 from figures.page.traces import (
@@ -36,9 +36,9 @@ from figures.page.traces import (
     spread,
     tone,
 )
+from figures.runs.views import learned as ends_of
+from figures.runs.views import meaningful
 from figures.style import BLACK, GREY, LIGHT_GREY
-from figures.views import learned as ends_of
-from figures.views import meaningful
 
 MOST_STEPS, MOST_CURVES = 12, 60  # of a slider; of all of its steps together
 SHARED_POINTS = 81  # of a curve among several that move

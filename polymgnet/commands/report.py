@@ -104,7 +104,7 @@ def page_at_end(
         if target.is_file() and target.stat().st_mtime >= made:
             return target
         console.refuse_foreign(target, force=False)
-        from analysis.comparison import configuration_of
+        from analysis.runs.comparison import configuration_of
         from figures.page.runs import write_page
 
         if len(runs) > MOST:

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 import analysis
-from analysis.along import NOTHING_KEPT
-from analysis.in_short import run_in_short, runs_in_short
-from analysis.mistakes import measured_again
+from analysis.along.training import NOTHING_KEPT
 from analysis.numbers import number, plain
+from analysis.runs.in_short import run_in_short, runs_in_short
+from analysis.runs.mistakes import measured_again
 from figures.page import write
 from figures.page.levels import Moving
 from figures.page.mistakes import png

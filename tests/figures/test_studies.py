@@ -4,7 +4,7 @@ means do not hide the others."""
 import numpy as np
 import pytest
 
-from analysis.studies import Grid, Question
+from analysis.studies.grid import Grid, Question
 from figures.studies import (
     BEYOND,
     MEANS,

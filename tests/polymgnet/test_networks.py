@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix
 
 import nets
 import nets.training.export
-from analysis.records import read_run
+from analysis.runs.records import read_run
 from mgtheory import derive
 from mgtheory.export import TARGETS, Export
 from nets import training
