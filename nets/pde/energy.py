@@ -39,16 +39,8 @@ from torch import Tensor
 from mgtheory.fourier.descent import LeastMaximum
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
-from nets.pde.error import (
-    SYMMETRIC,
-    ErrorOperator,
-    Float,
-    Map,
-    Smoothed,
-    Solved,
-    eigenvectors,
-    smoothing,
-)
+from mgtheory.problems.symbols import eigenvectors
+from nets.pde.error import SYMMETRIC, ErrorOperator, Float, Map, Smoothed, Solved, smoothing
 
 DENSE = 200  # unknowns up to which E is formed for all of its eigenvalues
 # unknowns up to which E is formed for the hundreds of products by which the largest are found, and

@@ -174,17 +174,6 @@ def smoothing(level: Any) -> PolynomialSmoothing:
     return found
 
 
-def eigenvectors(E: Float) -> tuple[Any, Any, Any]:
-    """Eigenvalues of matrices, shape (..., n, n), right eigenvectors x and left ones y with y^T x =
-    1."""
-    values, x = np.linalg.eig(E)
-    try:
-        inverse = np.linalg.inv(x)
-    except np.linalg.LinAlgError:  # a defective one has too few eigenvectors
-        inverse = np.linalg.pinv(x)
-    return values, x, inverse.swapaxes(-1, -2)
-
-
 @dataclass(frozen=True)
 class Smoothed:
     """One level as `mgtheory.multigrid.cycle` asks for it: A, what smooths before and after, so

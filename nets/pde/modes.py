@@ -29,7 +29,8 @@ from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.series import basis
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
-from nets.pde.error import SYMMETRIC, ErrorOperator, Smoothed, Solved, eigenvectors
+from mgtheory.problems.symbols import eigenvectors
+from nets.pde.error import SYMMETRIC, ErrorOperator, Smoothed, Solved
 
 Float = NDArray[np.float64]
 
