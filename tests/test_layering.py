@@ -218,6 +218,15 @@ CHAPTERS = {
         ("registry",),
         ("page",),
     ],
+    "polymgnet": [
+        ("packages", "options", "console"),
+        ("errors",),
+        ("solving", "matrices", "study"),
+        ("demo", "pretrained", "torchrun"),
+        ("commands",),
+        ("cli",),
+        ("__main__",),
+    ],
 }
 
 
