@@ -20,7 +20,6 @@ SETTINGS: dict[str, type] = {
 GIVEN = ("problem", "n", "degree", "smoother")
 LEARNED = "learned"
 OF_LEARNING = ("start", "per", "loss", "power", "steps")
-CYCLES = 30
 
 
 class SmootherRun(Run):
@@ -112,13 +111,15 @@ def measure(
 
     from mgtheory import Hierarchy, problems
     from mgtheory.comparison import derived
+    from nets.pde.learned import measured_factor
 
     given = problems.create(problem, n, boundary=boundary)
     around: dict[str, Any] = {"pre": pre, "post": post}
 
     def factor(before: Any, after: Any = None) -> float:
         hierarchy = Hierarchy.build(given, smoother=before, post_smoother=after, **around)
-        return measured_factor(given, hierarchy, np.random.default_rng(seed))
+        error = np.random.default_rng(seed).standard_normal(given.unknowns)
+        return measured_factor(hierarchy, error)
 
     family = learning["start"] if smoother == LEARNED else smoother
     try:
@@ -142,19 +143,3 @@ def learned(problem: str, n: int, degree: int, *, boundary: str, **options: Any)
 
     given = problems.create(problem, n, boundary=boundary)
     return learn_smoother(given, degree, generator=torch.Generator().manual_seed(0), **options)
-
-
-def measured_factor(problem: Any, hierarchy: Any, rng: Any) -> float:
-    """The error's reduction a cycle in the 2-norm: geometric mean of the last third of `CYCLES`
-    from a random error. The convergence factor, up to what so many cycles leave."""
-    import numpy as np
-
-    e = rng.standard_normal(problem.unknowns)
-    norms = []
-    for _ in range(CYCLES):
-        e = e - hierarchy.apply(problem.A @ e)
-        if problem.nullspace is not None:
-            e = e - e.mean()
-        norms.append(float(np.linalg.norm(e)))
-        e = e / norms[-1]
-    return float(np.exp(np.mean(np.log(norms[-CYCLES // 3 :]))))

@@ -78,7 +78,7 @@ def test_a_fault_is_no_row(run, tmp_path, monkeypatch):
     def broken(*given):
         raise ValueError("array must not contain infs or NaNs")
 
-    monkeypatch.setattr("polymgnet.study.smoothers.measured_factor", broken)
+    monkeypatch.setattr("nets.pde.learned.measured_factor", broken)
     result = run("study", file)
     assert result.status == 1
     assert "array must not contain infs" in result.err
