@@ -16,7 +16,6 @@ from figures.page.traces import (
     FEW,
     FLOOR,
     HEIGHT,
-    LINEAR_UP_TO,
     LOG,
     MARKS,
     POINTS,
@@ -32,6 +31,7 @@ from figures.page.traces import (
     slider,
 )
 from figures.page.waves import damped_waves
+from figures.polynomials import LINEAR_UP_TO
 from figures.runs.along import CURVES
 from figures.runs.views import judged, meaningful
 from figures.style import GREY, VERMILION

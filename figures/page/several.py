@@ -20,7 +20,6 @@ from figures.page.traces import (
     FEW,
     FLOOR,
     HEIGHT,
-    LINEAR_UP_TO,
     LOG,
     SIZES,
     SYMBOLS,
@@ -36,6 +35,7 @@ from figures.page.traces import (
     spread,
     tone,
 )
+from figures.polynomials import LINEAR_UP_TO
 from figures.runs.views import learned as ends_of
 from figures.runs.views import meaningful
 from figures.style import BLACK, GREY, LIGHT_GREY

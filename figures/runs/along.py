@@ -18,6 +18,7 @@ from analysis.along.results import Along
 from analysis.along.training import NOTHING_KEPT, along_training
 from analysis.runs.results import SpectralReport
 from figures.curves import plain_labels
+from figures.runs.views import PANELS
 from figures.spectra import DAMPED
 from figures.style import (
     BLACK,
@@ -35,7 +36,6 @@ from figures.style import (
     panel_letters,
 )
 
-PANELS = 4  # levels beside one another
 FAR = 4.0  # roots up to this many spectral radii from 0 are in view
 # curve -> attribute of a moment, its look (start and learned have theirs)
 CURVES = {
