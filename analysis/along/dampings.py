@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.levels.state import LevelState, level_states
-from mgtheory._files import read_json
-from nets.start.report import InitReport
 from nets.start.spectrum import SYMBOL, convolution_spectrum
+from nets.training.folder import read_start
 from nets.training.history import kept_models, load_kept
 
 
@@ -21,7 +20,7 @@ def kept_dampings(run: str | Path) -> dict[int, list[NDArray[np.float64]]]:
     kept = kept_models(run)
     if not kept:
         return {}
-    start = InitReport.from_dict(read_json(Path(run) / "init.json", "start of the run"))
+    start = read_start(run)
     states = {epoch: level_states(load_kept(file), start) for epoch, file in kept.items()}
     return {epoch: [_modulus(one) for one in own] for epoch, own in states.items()}
 

@@ -32,17 +32,15 @@ from analysis.runs.board import write_moments
 from analysis.runs.records import REFERENCE, RunRecord, read_run
 from analysis.runs.report import FOLDER, can_write, write_files
 from analysis.runs.results import SpectralReport
-from mgtheory._files import read_json
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
 from nets.data.augment import normalise
 from nets.data.sources import load_data
 from nets.start.jacobian import jacobian_norms
 from nets.start.padded import high_part, spectral_radius
-from nets.start.report import InitReport
 from nets.start.spectrum import LevelSpectrum, convolution_spectra
 from nets.start.threads import in_threads
-from nets.training.folder import load
+from nets.training.folder import load, read_start
 from nets.training.history import COEFFICIENTS, Levels, kept_models, load_kept, read_coefficients
 from nets.training.predict import DATA_FILE, read_data_facts
 
@@ -146,8 +144,7 @@ def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]
     """max |q|, mu and mu with the norms folded in of a finished run's levels at its end, by the
     names of `Moment`; empty for a model without polynomials."""
     path = Path(run)
-    start = InitReport.from_dict(read_json(path / "init.json", "start of the run"))
-    states = level_states(load(path), start)
+    states = level_states(load(path), read_start(path))
     if not states or not states[0].factors:
         return {}
     spectra = convolution_spectra([(one.A, one.size, one.padding) for one in states])

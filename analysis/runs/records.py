@@ -20,7 +20,6 @@ import pandas as pd
 import nets
 import nets.training.folder
 from analysis.levels.state import LevelState, level_states
-from mgtheory._files import read_json
 from mgtheory.families import FAMILIES
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.classifier import levels_of
@@ -30,7 +29,7 @@ from nets.start.report import InitReport
 from nets.start.scheme import Notes
 from nets.start.schemes import find_scheme
 from nets.start.spectrum import convolution_spectrum
-from nets.training.folder import Summary, read_config, read_summary
+from nets.training.folder import Summary, read_config, read_start, read_summary
 from nets.training.predict import DATA_FILE, read_data_facts
 
 # the theory a run is measured by that did not start from a family: it needs no lower end of the
@@ -139,11 +138,7 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
             f"run {path}: not finished, summary.json or model.safetensors is missing; train"
             " --resume goes on with it"
         )
-    document = read_json(path / "init.json", "start of the run")
-    try:
-        init = InitReport.from_dict(document)
-    except ValueError as error:
-        raise ValueError(f"{path / 'init.json'}: {error}") from error
+    init = read_start(path)
     models = {which: nets.training.folder.load(path, which=which) for which in ("start", "learned")}
     if models["start"].spec != models["learned"].spec:
         raise ValueError(
