@@ -33,6 +33,15 @@ REAL = ("interval", "lmax")
 VARYING = 2.5  # a diagonal with such a factor between its places slows a polynomial of A itself
 
 
+def why_amplified(q: ResidualPolynomial, otherwise: str) -> str:
+    """Why a smoothing amplifies: q does so on the spectrum that it was derived for, as `bounded` of
+    degree 1, or what is said `otherwise` of A and its lmax."""
+    own = q.operator
+    if own is None or not np.abs(q(np.linspace(*own.interval, SAMPLES))).max() > 1.0 + 1e-3:
+        return otherwise
+    return "it does so on the very spectrum that it was derived for: take another family or degree"
+
+
 def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
     """A sentence if |q| > 1 somewhere on the high frequencies of BA, up to a value that the
     spectrum reaches, or |q| is about 1 everywhere there; else empty."""
@@ -50,9 +59,10 @@ def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
         )
     if worst <= 1.0 + 1e-3:
         return ""
+    why = why_amplified(q, "its lmax (or interval) is too small for this A")
     return (
         f"level {level.index}: the polynomial smoother multiplies high frequencies by up to"
-        f" {worst:.3g}; its lmax (or interval) is too small for this A"
+        f" {worst:.3g}; {why}"
     )
 
 
