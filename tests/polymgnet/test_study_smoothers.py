@@ -1,11 +1,15 @@
 """A study of smoothers: what its rows measure, what it refuses, and by what a run is found."""
 
+import functools
 import inspect
+import re
+from types import SimpleNamespace
 
 import pytest
 
+from nets.pde.descent import INTERRUPTED
 from nets.pde.learn import learn_smoother
-from polymgnet.study.smoothers import SmootherRun
+from polymgnet.study.smoothers import SmootherRun, learned
 
 
 def test_a_study_of_smoothers(document, tmp_path):
@@ -25,6 +29,23 @@ def test_a_study_of_smoothers(document, tmp_path):
     assert "factor" not in refused
     assert "mls" in refused["refused"]
     assert len((tmp_path / "smooth.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_learning_is_heard_of_and_its_end_by_ctrl_c_is_no_row(tmp_path, monkeypatch):
+    """What was found until then is not what the settings stand for."""
+    given = {"problem": "poisson2d", "n": 15, "degree": 2, "smoother": "learned", "steps": 1}
+    heard = []
+    SmootherRun({}, "", given, tmp_path / "whole")(report=heard.append)
+    assert re.fullmatch(r"whole, [\d,]+ cycles, loss 0\.\d+", heard[-1])
+
+    learned.cache_clear()
+    cut = SimpleNamespace(reason=f"{INTERRUPTED}; the loss fell further")
+    ended = functools.wraps(learn_smoother)(lambda *_, **__: cut)
+    monkeypatch.setattr("nets.pde.learn.learn_smoother", ended)
+    run = SmootherRun({}, "", given, tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert not run.finished
 
 
 @pytest.mark.parametrize(
