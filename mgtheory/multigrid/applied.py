@@ -10,6 +10,7 @@ from functools import singledispatch
 from typing import Any, cast
 
 import numpy as np
+import scipy.sparse as sp
 
 from mgtheory.families import FAMILIES, NEEDS
 from mgtheory.multigrid.options import Schedule
@@ -25,6 +26,7 @@ from mgtheory.multigrid.smoothings import (
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.smoothers import COLOURINGS, GaussSeidel, Jacobi, Polynomial
 from mgtheory.spectra.record import LOOSE, SLACK, OperatorRecord
+from mgtheory.spectra.ritz import arnoldi
 
 SAMPLES = 257  # points on which a polynomial is watched
 IDLE = 0.9  # a smoother that leaves this much of every high frequency does nothing
@@ -104,8 +106,8 @@ def uneven(level: Any) -> str:
         return ""
     return (
         f"level 0: the diagonal of A varies by a factor of {high / low:.3g}, and the polynomial is"
-        " one of A itself (B = I): one of D^-1 A, derived and applied with scaling='diagonal',"
-        " converges faster"
+        " one of A itself (B = I): one of D^-1 A, derived with scaling='diagonal', converges"
+        " faster"
     )
 
 
@@ -190,7 +192,9 @@ def _comparable(described: Polynomial, level: Any, B: Vector | None) -> Operator
     if LOOSE <= record.upper / known.upper <= SLACK:
         return record
     reached = level.reached(B)
-    return record if reached is None or reached < record.lower else replace(record, upper=reached)
+    if reached is None:  # not Hermitian; as `derive` finds it of a matrix
+        reached = arnoldi(level.A if B is None else sp.diags_array(B) @ level.A).radius
+    return record if reached < record.lower else replace(record, upper=reached)
 
 
 @set_up.register
