@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polymgnet.console import Lines, silent, write_json
-from polymgnet.errors import one_line
+from polymgnet.errors import Stopped, one_line
 from polymgnet.study.run import Run, digest_of
 
 # key of a run's settings -> what it may be; those without a default must be given
@@ -90,10 +90,12 @@ class SmootherRun(Run):
         stop: Callable[[], bool] | None = None,
         progress: bool = False,
     ) -> None:
-        """Derive or learn, measure, and write the summary; `report` hears of the learning."""
+        """Derive or learn, measure, and write the summary; `report` hears of the learning. Stopped
+        where a signal or `stop` asked for it; nothing of the learning is kept."""
         import torch
 
         from nets.training.folder import environment
+        from nets.training.signals import StopRequest
 
         name, began = self.folder.name, time.perf_counter()
         step = Lines(name, None) if progress else silent
@@ -103,8 +105,11 @@ class SmootherRun(Run):
             step(cycles, said)
             if report is not None:
                 report(f"{name}, {said}")
+            if asked():
+                raise Stopped(f"stopped as asked in {self.folder}; the same command learns it anew")
 
-        measured = measure(**self._given, heard=Heard(learns))
+        with StopRequest(stop) as asked:
+            measured = measure(**self._given, heard=Heard(learns))
         measured["seconds"] = round(time.perf_counter() - began, 3)
         by = environment(torch.device("cpu"))
         write_json(self.folder / "summary.json", {**measured, "environment": by})

@@ -9,6 +9,7 @@ import pytest
 
 from nets.pde.descent import INTERRUPTED
 from nets.pde.learn import learn_smoother
+from polymgnet.errors import Stopped
 from polymgnet.study.smoothers import SmootherRun, learned
 
 
@@ -39,6 +40,10 @@ def test_a_learning_is_heard_of_and_its_end_by_ctrl_c_is_no_row(tmp_path, monkey
     assert re.fullmatch(r"whole, [\d,]+ cycles, loss 0\.\d+", heard[-1])
 
     learned.cache_clear()
+    stopped = SmootherRun({}, "", given, tmp_path / "stopped")
+    with pytest.raises(Stopped, match="the same command learns it anew"):
+        stopped(stop=lambda: True)
+    assert not stopped.finished
     cut = SimpleNamespace(reason=f"{INTERRUPTED}; the loss fell further")
     ended = functools.wraps(learn_smoother)(lambda *_, **__: cut)
     monkeypatch.setattr("nets.pde.learn.learn_smoother", ended)
