@@ -102,9 +102,10 @@ class LearnedSmoother:
     def __repr__(self) -> str:
         """In a line: the cycle as a module has dozens."""
         ended = "converged" if self.converged else "not converged"
+        steps = len(self.losses) - 1
         return (
             f"LearnedSmoother({self.polynomial!r}, factor {self.factor_start:.4g} ->"
-            f" {self.factor:.4g}, {len(self.losses) - 1} steps, {ended}: {self.reason})"
+            f" {self.factor:.4g}, {steps} step{'s' * (steps != 1)}, {ended}: {self.reason})"
         )
 
     def _repr_html_(self) -> str:

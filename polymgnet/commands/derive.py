@@ -138,8 +138,8 @@ def derive(
         Path | None,
         option(
             "--out FILE",
-            "Write the coefficients and where they come from to a JSON file, for train --init"
-            " file:FILE.",
+            "Write the coefficients and where they come from to a JSON file, for --init of solve"
+            " and lfa, train --init file:FILE, and export.",
         ),
     ] = None,
     force: Force = False,

@@ -357,4 +357,6 @@ def _show(result: dict[str, Any], exact: str) -> None:
         *([("written to", str(result["out"]))] if result["out"] else []),
         *([("page", str(result["report"]))] if result.get("report") else []),
     ]
-    console.facts(f"{result['unknowns']:,} unknowns, backend {result['backend']}", pairs)
+    count = result["unknowns"]
+    size = f"{count:,} unknown{'s' * (count != 1)}"
+    console.facts(f"{size}, backend {result['backend']}", pairs)
