@@ -97,6 +97,7 @@ class ModalCycle(ErrorOperator):
         levels.append(Solved(partial(torch.mul, self.inverse)))
 
         def reduced(e: Tensor) -> Tensor:
+            self.watch.ran(e.numel() // math.prod(self.shapes[0]))
             return self.project(e - run_cycle(levels, self.eigenvalues[0] * e, self.kind))
 
         return reduced

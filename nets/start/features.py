@@ -39,9 +39,9 @@ FLAT = 0.3
 
 @dataclass(frozen=True)
 class Features:
-    """What a network's classifier reads of some images."""
+    """What a network's classifier, the last linear layer that it applies, reads of some images."""
 
-    model: ImageModel
+    model: nn.Module
     images: Tensor
 
     @classmethod
@@ -63,13 +63,24 @@ class Features:
         return cls(model, images.to(next(model.parameters()))) if len(images) > 1 else None
 
     def size(self) -> float:
-        """Root mean square over channels of the standard deviation over the images of the features'
-        average, norms with the statistics of these images; infinite beyond the range of numbers.
-        The model is left as it is."""
-        twin = copy.deepcopy(self.model).train()  # its norms would move their running means
+        """Root mean square over channels of the standard deviation over the images of what the
+        classifier reads, norms with the statistics of these images; infinite beyond the range of
+        numbers. The model is left as it is. ValueError for one without a linear layer."""
+        twin = copy.deepcopy(self.model).eval()  # its norms would move their running means
+        read: list[Tensor] = []
+        for module in twin.modules():
+            if isinstance(module, nn.modules.batchnorm._NormBase):
+                module.train()
+            elif isinstance(module, nn.Linear):
+                module.register_forward_pre_hook(lambda _, given: read.append(given[0]))
         with torch.no_grad():
-            read = twin.forward_head(twin.features(self.images), pre_logits=True)
-        found = float(read.double().var(0).mean().sqrt())
+            twin(self.images)
+        if not read:
+            raise ValueError(
+                f"features is the size of what the last torch.nn.Linear reads, and"
+                f" {type(self.model).__name__} applies none; take amplification=M"
+            )
+        found = float(read[-1].double().var(0).mean().sqrt())
         return math.inf if math.isnan(found) else found
 
 

@@ -119,7 +119,7 @@ def initialise(
             raise ValueError(
                 f"scheme {scheme} goes by what differs between images: give two or more as sample"
             )
-        chosen = _fitted(features, chosen, levels, spectra, generator)
+        chosen = fitted(features, chosen, levels, spectra, generator)
     reports, notes = [], Notes()
     for i, (level, spectrum) in enumerate(zip(levels, spectra), start=1):
         report, said = start_level(i, level, chosen, spectrum, generator)
@@ -199,7 +199,7 @@ def _set_factors(level: Level, scheme: Scheme, spectrum: LevelSpectrum, rng: Rng
     return notes
 
 
-def _fitted(
+def fitted(
     features: Features,
     scheme: Scheme,
     levels: Sequence[Level],

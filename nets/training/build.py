@@ -86,8 +86,10 @@ def build(
     scheme = _scheme(model, config)
     started = initialise(model, scheme, generator=generator, sample=sample, **options)
     # blocks of polynomials start here, the same in every process
-    blocks = start_blocks(model, sample[:1], generator=generator)
-    said: dict[str, Any] = {"levels": blocks} if blocks else {"scheme": init.scheme}
+    blocks = start_blocks(model, sample, generator=generator)
+    said: dict[str, Any] = {"levels": blocks.levels} if blocks.levels else {"scheme": init.scheme}
+    if blocks.features is not None:
+        said |= {"options": blocks.options, "features": blocks.features}
     return model, replace(started, **said).to_dict()
 
 

@@ -180,5 +180,10 @@ def folders(
                 f"{path} is no run, study or demo: it is not a run folder and holds no finished"
                 " run; give a folder that train, study or demo wrote, or a study's file"
             )
+        if not any((one / "config.json").exists() for one in inside):
+            raise ValueError(
+                f"{path} holds no run of a network; smoothers, which are compared in a study of"
+                " kind smoother, are shown by polymgnet study FILE"
+            )
         found += inside
     return found, page if len(given) == 1 else Path(PAGE), labels

@@ -1,14 +1,19 @@
 """A study of smoothers: what its rows measure, what it refuses, and by what a run is found."""
 
+import functools
 import inspect
+import re
+from types import SimpleNamespace
 
 import pytest
 
+from nets.pde.descent import INTERRUPTED
 from nets.pde.learn import learn_smoother
-from polymgnet.study.smoothers import SmootherRun
+from polymgnet.errors import Stopped
+from polymgnet.study.smoothers import SmootherRun, learned
 
 
-def test_a_study_of_smoothers(document, tmp_path):
+def test_a_study_of_smoothers(document, refused, tmp_path):
     """Its rows have the measured factor: of damping all but the smooth errors of poisson1d, and of
     what is learned from there, which is no larger; a family without that degree says so."""
     file = tmp_path / "smooth.toml"
@@ -19,12 +24,35 @@ def test_a_study_of_smoothers(document, tmp_path):
         + ' { label = "l", smoother = "learned", steps = 1, power = 4 }]\n'
     )
     data = document("study", file, "--jobs", 1)
-    classical, refused, learned = (entry["summary"] for entry in data["runs"])
+    classical, missing, learned = (entry["summary"] for entry in data["runs"])
     assert learned["factor_start"] == classical["factor"]
     assert 0 < learned["factor"] < classical["factor"] < 0.3
-    assert "factor" not in refused
-    assert "mls" in refused["refused"]
+    assert "factor" not in missing
+    assert "mls" in missing["refused"]
     assert len((tmp_path / "smooth.jsonl").read_text().splitlines()) == 3
+    for command, of in (("report", file), ("analyze", tmp_path / "runs"), ("figures", file)):
+        assert "holds no run of a network; smoothers" in refused(command, of)
+
+
+def test_a_learning_is_heard_of_and_its_end_by_ctrl_c_is_no_row(tmp_path, monkeypatch):
+    """What was found until then is not what the settings stand for."""
+    given = {"problem": "poisson2d", "n": 15, "degree": 2, "smoother": "learned", "steps": 1}
+    heard = []
+    SmootherRun({}, "", given, tmp_path / "whole")(report=heard.append)
+    assert re.fullmatch(r"whole, [\d,]+ cycles, loss 0\.\d+", heard[-1])
+
+    learned.cache_clear()
+    stopped = SmootherRun({}, "", given, tmp_path / "stopped")
+    with pytest.raises(Stopped, match="the same command learns it anew"):
+        stopped(stop=lambda: True)
+    assert not stopped.finished
+    cut = SimpleNamespace(reason=f"{INTERRUPTED}; the loss fell further")
+    ended = functools.wraps(learn_smoother)(lambda *_, **__: cut)
+    monkeypatch.setattr("nets.pde.learn.learn_smoother", ended)
+    run = SmootherRun({}, "", given, tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert not run.finished
 
 
 @pytest.mark.parametrize(

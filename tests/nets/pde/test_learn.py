@@ -115,6 +115,39 @@ def test_no_loss_returns_what_is_worse_than_the_start(loss):
     assert learned.initial.provenance["options"]["loss"] == loss
 
 
+@pytest.mark.parametrize(
+    ("name", "loss"), [("poisson2d", "worst"), ("poisson2d", "mean"), ("variable2d", "worst")]
+)
+def test_ctrl_c_keeps_the_best_so_far(name, loss):
+    """In modes and on the grids: progress hears of ever more cycles and ever smaller losses, and
+    where it ends a search the best that was met is what is learned."""
+    heard, problem = [], problems.create(name, 15)
+    options = {"also": [], "loss": loss, "coarsest": 9, "generator": torch.Generator()}
+
+    def progress(cycles, text):
+        heard.append((cycles, float(text.removeprefix("loss ") or np.inf)))
+
+    whole = nets.learn_smoother(problem, 2, progress=progress, **options)
+    assert heard == sorted(heard, key=lambda told: (told[0], -told[1]))
+    assert heard[-1][1] == pytest.approx(min(whole.losses), rel=1e-3)
+    fallen = next(k for k, told in enumerate(heard) if told[1] < 0.999 * whole.losses[0])
+    assert fallen + 1 < len(heard)
+
+    def interrupt(cycles, text):
+        if cycles >= heard[fallen][0] and float(text.removeprefix("loss ") or np.inf) < np.inf:
+            stopped.append(cycles)
+            if len(stopped) == 1:
+                raise KeyboardInterrupt
+
+    stopped = []
+    options["generator"] = torch.Generator()
+    cut = nets.learn_smoother(problem, 2, progress=interrupt, **options)
+    assert (cut.reason, cut.converged) == ("interrupted", False)
+    assert min(whole.losses) <= cut.losses[-1] < cut.losses[0] == whole.losses[0]
+    assert cut.losses[-1] == pytest.approx(heard[fallen][1], rel=1e-3)
+    assert cut.factor < cut.factor_start
+
+
 def test_unknown_losses_and_families_are_refused():
     with pytest.raises(ValueError, match="loss is 'median', allowed are mean, worst"):
         nets.learn_smoother(problems.poisson((7, 7)), 2, loss="median")
