@@ -9,7 +9,7 @@ DEMO_OUT ?= demo
 # the tests and what they start import the same files hundreds of times
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-slurm petsc gpu-kernels lint bench browser docs figures examples clean
+.PHONY: help demo test test-lowest test-slurm petsc gpu-kernels lint bench browser docs figures examples clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -34,6 +34,12 @@ test: $(INSTALLED)  ## lint, types and all tests, the sensitive ones under sever
 	@$(MAKE) --no-print-directory --jobs 2 lint $(COMPILED)  # mypy keeps one core busy, and needs nothing compiled
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python tests/kernels.py
+
+test-lowest: $(INSTALLED)  ## all tests with the oldest versions that pyproject.toml allows (some 10 minutes)
+	$(PYTHON) -m venv build/lowest
+	$(BIN)/python tests/lowest.py > build/lowest.txt
+	build/lowest/bin/python -m pip install --quiet --constraint build/lowest.txt --editable '.[dev]'
+	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest -n 2 --dist worksteal
 
 test-slurm: $(INSTALLED)  ## studies on a Slurm of one node, and torchrun (some 10 minutes; installs Debian's Slurm)
 	@$(BIN)/python tests/slurm/cluster.py

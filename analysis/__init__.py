@@ -4,18 +4,23 @@ and identifiability of finished runs.
 `analyse(run)` reads a run folder, measures every level at the start and after training, and writes
 RUN/report. `along_training(run)` measures the epochs between. `compare(runs)` puts several runs
 into one table, with mean, spread and paired comparisons over seeds. Nothing here trains or draws.
+
+The chapters, each building on those before it: `levels` measures one level, `runs` reads a run's
+folder and makes its report, `along` the epochs of its training, `studies` the rows of many runs.
+`numbers` spells numbers, `stats` has means, spreads and tests over seeds. What an analysis is made
+of is read best from `analysis.levels.report` and `analysis.runs.report`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.along import along_training
-    from analysis.along_results import Along
-    from analysis.comparison import compare
-    from analysis.report import analyse
-    from analysis.results import RunComparison, SpectralReport
-    from analysis.text import comparison_text, report_text
+    from analysis.along.results import Along
+    from analysis.along.training import along_training
+    from analysis.runs.comparison import compare
+    from analysis.runs.report import analyse
+    from analysis.runs.results import RunComparison, SpectralReport
+    from analysis.runs.text import comparison_text, report_text
 
 __all__ = [
     "Along",
@@ -30,10 +35,10 @@ __all__ = [
 
 # imported when they are asked for: a table of runs needs no torch
 _HOMES = {
-    **dict.fromkeys(("RunComparison", "SpectralReport"), "results"),
-    **dict.fromkeys(("comparison_text", "report_text"), "text"),
-    **{"Along": "along_results", "along_training": "along"},
-    **{"analyse": "report", "compare": "comparison"},
+    **dict.fromkeys(("RunComparison", "SpectralReport"), "runs.results"),
+    **dict.fromkeys(("comparison_text", "report_text"), "runs.text"),
+    **{"Along": "along.results", "along_training": "along.training"},
+    **{"analyse": "runs.report", "compare": "runs.comparison"},
 }
 
 

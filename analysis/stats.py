@@ -216,13 +216,16 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, float] | None:
-    """(Spearman's correlation by ranks, its two-sided p-value); None for fewer than `ENOUGH` pairs,
-    or where all numbers of one side are equal."""
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Spearman's correlation by ranks; None for fewer than `ENOUGH` pairs, or where all numbers of
+    one side are equal.
+
+    How strong, and no p-value: what is ranked here, starts that were chosen or runs of a few
+    configurations, is no sample of independent pairs, of which one would speak.
+    """
     if len(x) < ENOUGH or len(set(x)) < 2 or len(set(y)) < 2:
         return None
-    found = scipy.stats.spearmanr(x, y)
-    return float(found.statistic), float(found.pvalue)
+    return float(scipy.stats.spearmanr(x, y).statistic)
 
 
 def configuration_key(config: Mapping[str, Any]) -> str:

@@ -3,6 +3,10 @@
 
 A ``draw_x(ax, data, ...)`` function draws on axes that are given, and returns them; `style.paper`
 and `style.figure` give the look and the sizes.
+
+The chapters, each building on those before it: `curves`, `damping`, `polynomials` and `spectra`
+draw on axes; `gallery`, `runs` and `studies` make whole figures of the theory, of runs and of
+studies; `registry` has those of theory and runs by name; `page` is one interactive page.
 """
 
 from importlib import import_module
@@ -13,11 +17,11 @@ import figures._matplotlib  # noqa: F401, before all others, which import parts 
 if TYPE_CHECKING:
     from figures.curves import draw_convergence, draw_factors, draw_time_per_unknown, draw_training
     from figures.damping import draw_damping
-    from figures.demo import starts
     from figures.polynomials import draw_polynomials
     from figures.registry import make, make_gallery
+    from figures.runs.demo import starts
+    from figures.runs.several import draw_accuracies, draw_level_factors
     from figures.spectra import draw_spectrum
-    from figures.study import draw_accuracies, draw_level_factors
     from figures.style import figure, figure_legend, paper, save
 
 __all__ = [
@@ -45,9 +49,9 @@ _HOMES = {
     **dict.fromkeys(
         ("draw_convergence", "draw_factors", "draw_time_per_unknown", "draw_training"), "curves"
     ),
-    **{"draw_damping": "damping", "starts": "demo", "draw_polynomials": "polynomials"},
+    **{"draw_damping": "damping", "starts": "runs.demo", "draw_polynomials": "polynomials"},
     **{"make": "registry", "make_gallery": "registry", "draw_spectrum": "spectra"},
-    **dict.fromkeys(("draw_accuracies", "draw_level_factors"), "study"),
+    **dict.fromkeys(("draw_accuracies", "draw_level_factors"), "runs.several"),
     **dict.fromkeys(("figure", "figure_legend", "paper", "save"), "style"),
 }
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-FRONT = "no other is better and cheaper"
+FRONT = "no other mean is better and cheaper"
 NAME = "name of a point"
 IF_ROOM = "name of a point, if there is room"
 COVER = 2.0  # what a place is worse, in typographic points, for a square point that it covers

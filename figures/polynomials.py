@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from figures.style import GREY, GUIDE, LIGHT_GREY, finished, looks, named
 from mgtheory.polynomials.residual import ResidualPolynomial
 
-# larger values of |q| are drawn on an axis that is linear up to 1 and logarithmic beyond
+# a larger |q| is drawn on an axis that is logarithmic beyond 1, or on pages as a whole
 LINEAR_UP_TO = 2.0
 SCALE = "linear to ±1, logarithmic beyond"
 FEW = 30.0  # up to this size 2 and 5 have numbers too

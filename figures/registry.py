@@ -18,15 +18,16 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.comparison import configuration_of, numbered, seed_accuracies, unique_labels
-from analysis.records import read_metrics
-from analysis.report import analyse
-from analysis.results import SpectralReport
+from analysis.runs.comparison import configuration_of, numbered, seed_accuracies, unique_labels
+from analysis.runs.records import read_metrics
+from analysis.runs.report import analyse
+from analysis.runs.results import SpectralReport
 from analysis.stats import groups_of
-from figures.along import along
 from figures.curves import draw_training
 from figures.gallery import GALLERY
-from figures.study import draw_accuracies, draw_compared
+from figures.runs.along import along
+from figures.runs.several import draw_accuracies, draw_compared
+from figures.runs.views import PANELS, convergence, damping, learned, levels, polynomials, spectra
 from figures.style import (
     DOUBLE,
     About,
@@ -38,7 +39,6 @@ from figures.style import (
     save,
     signed,
 )
-from figures.views import PANELS, convergence, damping, learned, levels, polynomials, spectra
 
 Progress = Callable[[int, str], None]
 Job = tuple[str, Callable[[], Figure | None], About]

@@ -14,9 +14,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
 
-from analysis.studies import COSTS, MEASURES, STARTS, Grid, Measure, Place, Question
-from analysis.study_text import axis_text, place_text
+from analysis.studies.grid import COSTS, MEASURES, STARTS, Grid, Measure, Place, Question
+from analysis.studies.text import axis_text, place_text
 from figures.names import FRONT, IF_ROOM, NAME, place_names
 from figures.style import (
     BLACK,
@@ -46,8 +47,11 @@ KINDS = {
     "ResNet": Look(VERMILION, "none", "s"),
 }
 BESIDE = 0.4  # half the width of a single place's points; of n places a part 1/n^2 of it
-# of all means: the worst lie beyond the axis where they would make the rest so many times smaller
-SHOWN, HIDES = 0.8, 2.5
+# of all means: the worst lie beyond the axis where they would make the rest so many times smaller,
+# but for those that are nearer to its end than this part of it
+SHOWN, HIDES, NEAR = 0.8, 2.5, 0.25
+MEANS = "means over the seeds, 95 % intervals where there are several"
+BEYOND = "triangles: means beyond the axis"
 
 
 def study_figure(grid: Grid, question: Question) -> Figure:
@@ -72,7 +76,7 @@ def study_figure(grid: Grid, question: Question) -> Figure:
         if column and name == names[0]:
             ax.set_title(place_text(column))
     if any(ax.get_legend_handles_labels()[1] for ax in axes.flat):
-        figure_legend(made)
+        _legend(made, MEANS)
     panel_letters(axes.flat[: len(cells)])
     if costs:
         place_names(made)
@@ -87,11 +91,12 @@ def draw_along(
 
     The candidate is thick and black; the values that were searched are grey, and a dashed line
     joins the best of them at each place. The axis is cut where the worst means would hide the rest,
-    but never before the candidate.
+    but never before the candidate; a mean beyond it has no interval, and a triangle at its end.
     """
     measure, where = MEASURES[name], list(places)
     means: list[float] = []
     needed: list[float] = []
+    curves: list[tuple[Any, ...]] = []
     others = _others(grid, question)
     values = (*question.searched, *others, question.candidate or "")
     alone, spread = len(places) == 1, BESIDE / len(places) ** 2
@@ -102,8 +107,10 @@ def draw_along(
         if not known:
             continue
         y = measure.unit * np.array([one.mean for one in known.values()])
-        half = np.array([measure.unit * (one.half or 0.0) for one in known.values()])
-        means += [*(y - half), *(y + half)] if alone else y.tolist()
+        half = np.array([measure.unit * (one.half or np.nan) for one in known.values()])
+        reach = np.nan_to_num(half)
+        means += [*(y - reach), *(y + reach)] if alone else y.tolist()
+        x = np.array(list(known)) + shift
         style: dict[str, Any] = {"label": value, "capsize": 1.5, "elinewidth": 0.7}
         if value == question.candidate:
             style |= {"color": BLACK, "linewidth": 2.2, "marker": "o", "zorder": 5}
@@ -112,7 +119,11 @@ def draw_along(
             style |= {"color": LIGHT_GREY, "linewidth": 0.8, "label": "each searched", "zorder": 2}
         else:
             style |= _look(others.index(value)).marked | {"zorder": 3}
-        ax.errorbar(np.array(list(known)) + shift, y, yerr=half, **style)
+        curves.append((x, y, half, style))
+    _cut(ax, means, measure, needed=needed)
+    for x, y, half, style in curves:
+        beyond = _beyond(ax, x, y, style["color"])
+        ax.errorbar(x, y, yerr=np.where(beyond, np.nan, half), **style)
     if question.searched:
         best = {
             k: grid.cells[place][pick].estimate(name)
@@ -122,7 +133,6 @@ def draw_along(
         joined = [measure.unit * one.mean for one in best.values() if one is not None]
         line: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 2)), "zorder": 4}
         ax.plot(list(best), joined, label="best of the searched", **line)
-    _cut(ax, means, measure, needed=needed)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
     if alone:
         ax.set_xlim(-0.5, 0.5)
@@ -134,22 +144,29 @@ def start_figure(grid: Grid, question: Question, start: str) -> Figure:
     places = list(grid.cells)
     shape: Any = {"width": DOUBLE, "height": 1.9, "extra": 0.7}
     made, axes = panels(len(places), ACROSS + 1, sharey=True, **shape)
+    name = question.measures[0]
+    known = [cell.estimate(name) for cells in grid.cells.values() for cell in cells.values()]
+    means = [MEASURES[name].unit * one.mean for one in known if one is not None]
+    _cut(axes[0, 0], means, MEASURES[name])
     for ax, place in zip(axes.flat, places):
         draw_start(ax, grid, place, start, question=question)
         ax.set_title(place_text(place).replace(", ", "\n"))
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
-    name = question.measures[0]
-    known = [cell.estimate(name) for cells in grid.cells.values() for cell in cells.values()]
-    means = [MEASURES[name].unit * one.mean for one in known if one is not None]
-    _cut(axes[0, 0], means, MEASURES[name])
-    figure_legend(made)
+    _legend(made, "means over the seeds")
     return made
+
+
+def _legend(made: Figure, title: str) -> None:
+    """The legend, which says what is drawn, and what triangles are where there are any."""
+    cut = any(line.get_gid() == BEYOND for ax in made.axes for line in ax.lines)
+    figure_legend(made).set_title(f"{title}; {BEYOND}" if cut else title)
 
 
 def draw_start(ax: Axes, grid: Grid, place: Place, start: str, *, question: Question) -> Axes:
     """A point for everything that is compared: the mean of the first measure against a number of
-    the start; the dashed line is the value that the studies found to be good."""
+    the start; the dashed line is the value that the studies found to be good. A mean beyond an axis
+    that is cut has a triangle at its end."""
     name, others = question.measures[0], _others(grid, question)
     about, (low, high) = STARTS[start], STARTS[start].shown
     measure = MEASURES[name]
@@ -165,13 +182,15 @@ def draw_start(ax: Axes, grid: Grid, place: Place, start: str, *, question: Ques
         else:
             style = _look(others.index(value)).points | {"mfc": "white", "label": value}
         # beyond the axis a polynomial of degree 16 and more says no more
-        at = min(max(at, low), high)
-        ax.plot([at], [measure.unit * found.mean], **{"linestyle": "none"} | style)
+        x, y = np.array([min(max(at, low), high)]), np.array([measure.unit * found.mean])
+        _beyond(ax, x, y, style["color"])
+        ax.plot(x, y, **{"linestyle": "none"} | style)
     ax.axvline(about.best, **GUIDE)
     ax.set_xscale("log")
     ax.set_xlim(0.8 * low, 1.25 * high)
     ticks = [high / 100**k for k in range(4) if high / 100**k >= 0.99 * low]
-    ax.set_xticks(ticks, [f"{'≥ ' * (one == high)}{_power(one)}" for one in ticks])
+    signs = {high: "≥ ", low: "≤ "}
+    ax.set_xticks(ticks, [f"{signs.get(one, '')}{_power(one)}" for one in ticks])
     ax.minorticks_off()
     return finished(ax, f"{about.axis} at the start", measure.title, legend=False)
 
@@ -193,9 +212,25 @@ def _cut(
         down = measure.smaller_is_better
         most = np.quantile(means, [SHOWN, 0.0] if down else [1.0 - SHOWN, 1.0])
         most = np.append(most, needed)
-        seen = most if np.ptp(means) > HIDES * np.ptp(most) else np.asarray(means)
+        seen, near = np.asarray(means), NEAR * np.ptp(most)
+        if np.ptp(seen) > HIDES * np.ptp(most):
+            seen = seen[(seen >= min(most) - near) & (seen <= max(most) + near)]
         pad = 0.1 * float(np.ptp(seen)) or 0.1 * abs(float(seen[0])) or 1.0
         ax.set_ylim(min(seen) - pad, max(seen) + pad)
+
+
+def _beyond(ax: Axes, x: NDArray[Any], y: NDArray[Any], colour: str) -> NDArray[np.bool_]:
+    """Which means lie beyond the y axis where that is cut: each a triangle at the end of it, so
+    that none is left out in silence."""
+    low, high = ax.get_ylim()
+    if ax.get_autoscaley_on():
+        low, high = -np.inf, np.inf
+    for beyond, end, marker in ((y < low, low, "v"), (y > high, high, "^")):
+        if beyond.any():
+            marks: dict[str, Any] = {"marker": marker, "color": colour, "markersize": 5.0}
+            marks |= {"linestyle": "none", "clip_on": False, "zorder": 6, "gid": BEYOND}
+            ax.plot(x[beyond], np.full(beyond.sum(), end), **marks)
+    return (y < low) | (y > high)
 
 
 def _others(grid: Grid, question: Question) -> list[str]:

@@ -10,7 +10,9 @@ initial coefficients from them.
 True
 
 The chapters, each building on those before it: `spectra`, `polynomials`, `problems`, `families`,
-`smoothers`, `fourier`, `export`, `derive`, `multigrid`, `matrixfree`, `solving`, `comparison`.
+`smoothers`, `fourier`, `export`, `derive`, `multigrid`, `matrixfree`, `solving`, `comparison`,
+`verification`. Begin with `polynomials.residual`, the one object of all of them, and `families`,
+where the polynomials are by name.
 """
 
 from mgtheory.comparison import compare_smoothers

@@ -136,9 +136,11 @@ class InitialCoefficients:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The inverse of `to_dict`; reads schema 1 too. A ValueError says what is wrong."""
-        if not isinstance(data, dict) or data.get("kind") != KIND:
+        kind = data.get("kind") if isinstance(data, dict) else None
+        if kind != KIND:
             raise ValueError(
-                f"not a file of initial coefficients: 'kind' must be {KIND!r}, as `derive` writes"
+                f"not a file of initial coefficients, as `derive` writes: kind is {kind!r}, must be"
+                f" {KIND!r}"
             )
         schema, provenance = data.get("schema"), data.get("provenance")
         if isinstance(schema, bool) or schema not in (1, SCHEMA):
@@ -156,7 +158,9 @@ class InitialCoefficients:
             if not isinstance(provenance, dict):
                 raise TypeError("'provenance' is no object")
             result = cls(polynomial.of(record), data["family"], dict(provenance))
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
+            raise ValueError(f"initial coefficients are damaged: {error} is missing") from error
+        except (TypeError, ValueError) as error:
             raise ValueError(f"initial coefficients are damaged: {error}") from error
         try:
             json.dumps(data["provenance"], allow_nan=False)

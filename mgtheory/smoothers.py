@@ -268,6 +268,12 @@ SMOOTHERS: dict[str, Smoother] = {
 }
 
 
+def called(given: Any) -> str:
+    """What to call a smoother: its name in `SMOOTHERS`, or as it is written."""
+    names = (name for name, one in SMOOTHERS.items() if type(one) is type(given) and one == given)
+    return next(names, repr(given))
+
+
 def smoother(given: Any, degree: int | None = None, *, scaling: str = "auto") -> Any:
     """The description of a smoother, from whatever names one.
 

@@ -4,7 +4,8 @@ ResNets; their start from theory, their training, and the multigrid cycle as a t
 `models` are the networks as their formulas are, `start` their coefficients and operators from
 theory, `data` images and their order, `fast` how they are computed fast, `training` runs from a
 configuration to a folder, `pde` the way back to differential equations. `settings` are the options
-of a run, `config` reads them.
+of a run, `config` reads them. Begin with `models.blocks`, the smoothing step, and
+`start.initialise`.
 """
 
 from nets.config import load_config

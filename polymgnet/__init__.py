@@ -8,6 +8,9 @@ loaded when it is asked for:
 >>> problem = polymgnet.poisson((63, 63))
 >>> polymgnet.solve(problem).converged
 True
+
+The command itself is a file per subcommand in `commands`, with the `options` that they share, the
+`console` they print on and the `errors` they end with; `study` runs many trainings from one file.
 """
 
 from typing import TYPE_CHECKING, Any

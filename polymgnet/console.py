@@ -16,6 +16,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from polymgnet.wording import worded
+
 # step(done), step(done, state), step(done, finished="what is done, and how long it took")
 Step = Callable[..., None]
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
@@ -42,7 +44,7 @@ def short_warnings() -> Iterator[None]:
     """Warnings are one line for the user, without the line of code that they come from."""
 
     def line(message: Warning | str, *_: Any, **__: Any) -> str:
-        return f"polymgnet: warning: {' '.join(str(message).split())}\n"
+        return f"polymgnet: warning: {' '.join(worded(str(message)).split())}\n"
 
     before, warnings.formatwarning = warnings.formatwarning, line
     try:

@@ -111,7 +111,7 @@ def run(
     summaries = (path / "summary.json" for paths in runs.values() for path in paths)
     with stage("train", *summaries) as progress:
         train_networks(folder, runs, chosen, jobs=jobs, progress=progress)
-    from analysis.report import analyse, report_folder
+    from analysis.runs.report import analyse, report_folder
 
     reports = {}
     for name in ANALYSED:
@@ -277,7 +277,7 @@ def draw(
     import numpy as np
 
     import figures
-    from analysis.records import read_metrics
+    from analysis.runs.records import read_metrics
 
     pictures = folder / "pictures"
     progress(STORY)

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from polymgnet.packages import Shadowed
+from polymgnet.wording import worded
 
 TRACEBACK = "POLYMGNET_TRACEBACK"
 EXTRAS = {"numba": "fast", "pyamg": "pyamg"}
@@ -114,7 +115,7 @@ def guarded(work: Callable[[], int | None], *, full: bool = False) -> int:
             traceback.print_exc()
         status, line = _end(error)
     try:
-        print(f"polymgnet: {line}", file=sys.stderr)
+        print(f"polymgnet: {worded(line)}", file=sys.stderr)
     except OSError:  # nobody reads stderr; the status says it
         _silence(sys.stderr)
     return status

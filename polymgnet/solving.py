@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
@@ -60,23 +59,12 @@ def build(backend: str, cycle: str, problem: Any, *, show: bool = True, **option
     kind = getattr(import_module(entry.home), entry.name)
     if "device" in given and backend != "gpu":
         raise ValueError(f"device is {given['device']}, it goes with --backend gpu, not {backend}")
-    try:
-        if backend == "torch":  # the module is made for one kind of cycle
-            return kind(problem, cycle=cycle, **given)
-        if backend == "stencil" and show:
-            with Compiling() as tell:
-                return kind.build(problem, tell=tell, **given)
-        return kind.build(problem, **given)
-    except ValueError as error:
-        if "backend '" not in str(error):
-            raise
-        raise ValueError(_of_command(str(error))) from error
-
-
-def _of_command(text: str) -> str:
-    """What the library says of its backends, in the command's words."""
-    text = re.sub(r"mgtheory\.\w+ ([^(]+) \(backend '(\w+)'\)", r"--backend \2 \1", text)
-    return re.sub(r"backend '(\w+)'(, mgtheory.*)?", r"--backend \1", text)
+    if backend == "torch":  # the module is made for one kind of cycle
+        return kind(problem, cycle=cycle, **given)
+    if backend == "stencil" and show:
+        with Compiling() as tell:
+            return kind.build(problem, tell=tell, **given)
+    return kind.build(problem, **given)
 
 
 def smoothing_of(hierarchy: Any, label: str, given: Any) -> tuple[str, Any]:

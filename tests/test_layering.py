@@ -209,6 +209,24 @@ CHAPTERS = {
         ("training",),
         ("pde",),
     ],
+    "analysis": [("numbers", "stats"), ("levels",), ("runs",), ("along",), ("studies",)],
+    "figures": [
+        ("_matplotlib",),
+        ("style",),
+        ("names", "curves", "damping", "polynomials", "spectra"),
+        ("gallery", "runs", "studies"),
+        ("registry",),
+        ("page",),
+    ],
+    "polymgnet": [
+        ("packages", "options", "console"),
+        ("errors",),
+        ("solving", "matrices", "study"),
+        ("demo", "pretrained", "torchrun"),
+        ("commands",),
+        ("cli",),
+        ("__main__",),
+    ],
 }
 
 

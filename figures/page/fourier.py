@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from analysis.numbers import number, plain
 from figures.page.glossary import OF_SOLVING
-from figures.page.traces import LINEAR_UP_TO, LOG, Data, Picture, cloud, curve, guide, short, tone
+from figures.page.traces import LOG, Data, Picture, cloud, curve, guide, short, tone
 from figures.page.waves import damped_waves
 from figures.page.write import Page, Section, Table
+from figures.polynomials import LINEAR_UP_TO
 from figures.style import BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, PURPLE
 from mgtheory.fourier import FourierFactor, symbol
 from mgtheory.problems.stencils import Stencil

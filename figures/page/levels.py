@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.along_results import Along
-from analysis.level_report import LevelReport
+from analysis.along.results import Along
+from analysis.levels.report import LevelReport
 from analysis.numbers import number
-from figures.along import CURVES
 from figures.page.traces import (
     FAR,
     FEW,
     FLOOR,
     HEIGHT,
-    LINEAR_UP_TO,
     LOG,
     MARKS,
     POINTS,
@@ -33,8 +31,10 @@ from figures.page.traces import (
     slider,
 )
 from figures.page.waves import damped_waves
+from figures.polynomials import LINEAR_UP_TO
+from figures.runs.along import CURVES
+from figures.runs.views import judged, meaningful
 from figures.style import GREY, VERMILION
-from figures.views import judged, meaningful
 
 EIGENVALUES, STEPS, CONTOUR = 500, 33, 61
 MOVING = "epoch of the slider"
@@ -232,7 +232,7 @@ def _course(level: LevelReport, way: Along) -> Picture:
     return Picture(
         "along",
         "Along training",
-        "Below the dashed line at 1 the level is a smoother (µ), and amplifies nothing (max |q|)."
+        "Below the dashed line at 1 the level is a smoother (µ), and its passes converge (max |q|)."
         " Measured at the start, at the epochs whose weights were kept, and at the end.",
         data,
         layout,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.mistakes import measured_again
+from analysis.runs.mistakes import measured_again
 from figures.page.write import Section, Thumbnail
 
 SIDE = 64  # pixels of the longer side of a picture, at most

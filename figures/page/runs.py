@@ -12,20 +12,20 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import dampings
-from analysis.along import along_recorded, along_training
-from analysis.along_results import Along
-from analysis.along_text import MEANINGS as ALONG
-from analysis.along_text import smoothers_in_lines
-from analysis.comparison import compare
-from analysis.in_short import DID, ORIGINS, run_in_short, runs_in_short
-from analysis.level_report import LevelReport
+from analysis.along import dampings
+from analysis.along.results import Along
+from analysis.along.text import MEANINGS as ALONG
+from analysis.along.text import smoothers_in_lines
+from analysis.along.training import along_recorded, along_training
+from analysis.levels.report import LevelReport
 from analysis.numbers import number, plain
-from analysis.records import read_metrics
-from analysis.report import can_write
-from analysis.results import RunComparison, SpectralReport
+from analysis.runs.comparison import compare
+from analysis.runs.in_short import DID, ORIGINS, run_in_short, runs_in_short
+from analysis.runs.records import read_metrics
+from analysis.runs.report import can_write
+from analysis.runs.results import RunComparison, SpectralReport
+from analysis.runs.text import MEANINGS, filled, in_percent
 from analysis.stats import fraction_interval, groups_of
-from analysis.text import MEANINGS, filled, in_percent
 from figures.page import levels, several
 from figures.page.mistakes import mistakes
 from figures.page.write import Page, Section, Table, write

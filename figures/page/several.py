@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.along_results import Along
-from analysis.in_short import judged as judged_view
-from analysis.results import RunComparison, SpectralReport
+from analysis.along.results import Along
+from analysis.runs.in_short import judged as judged_view
+from analysis.runs.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval
 from figures.page.levels import Moving, in_plane
 from figures.page.traces import (
@@ -20,7 +20,6 @@ from figures.page.traces import (
     FEW,
     FLOOR,
     HEIGHT,
-    LINEAR_UP_TO,
     LOG,
     SIZES,
     SYMBOLS,
@@ -36,9 +35,10 @@ from figures.page.traces import (
     spread,
     tone,
 )
+from figures.polynomials import LINEAR_UP_TO
+from figures.runs.views import learned as ends_of
+from figures.runs.views import meaningful
 from figures.style import BLACK, GREY, LIGHT_GREY
-from figures.views import learned as ends_of
-from figures.views import meaningful
 
 MOST_STEPS, MOST_CURVES = 12, 60  # of a slider; of all of its steps together
 SHARED_POINTS = 81  # of a curve among several that move
@@ -135,9 +135,10 @@ def _accuracies(found: RunComparison, groups: Mapping[str, Sequence[SpectralRepo
         "yaxis": {"automargin": True, "autorange": "reversed"},
     }
     caption = (
-        "One point a run. Configurations whose grey bands overlap are not told apart by so many"
+        "One point a run. Grey: where the accuracy may lie on other images, by the number of these"
+        " (95 %). Which of two is better on these images, the pairs by seed say"
     )
-    return Picture("accuracies", "Accuracy", f"{caption} images.", data, layout)
+    return Picture("accuracies", "Accuracy", f"{caption}.", data, layout)
 
 
 def _price(found: RunComparison, groups: Mapping[str, Sequence[SpectralReport]]) -> Picture:
@@ -155,7 +156,9 @@ def _price(found: RunComparison, groups: Mapping[str, Sequence[SpectralReport]])
     if len(table):
         best = front("parameters")
         args = best["parameters"].to_numpy(float), 100 * best["mean"].to_numpy(float)
-        data.append(curve("no other is better and cheaper", *args, line=dash, hoverinfo="skip"))
+        data.append(
+            curve("no other mean is better and cheaper", *args, line=dash, hoverinfo="skip")
+        )
     for row in table.to_dict(orient="records"):
         k, known = order[row["configuration"]], pd.notna(row["high"])
         ends = [[100 * abs(row[end] - row["mean"])] for end in ("high", "low")] if known else []

@@ -21,8 +21,7 @@ POINTS = 161  # of a curve
 HEIGHT = 560
 FEW = 10  # epochs, each of which has its number at the axis
 LINE = 34  # letters below an axis on a phone
-LINEAR_UP_TO = 2.0  # larger polynomials are shown by |q|, logarithmically
-FLOOR = 1e-3  # of that axis, at which curves lie that are smaller
+FLOOR = 1e-3  # of the logarithmic axis of |q|, at which curves lie that are smaller
 SIZES = f"max(|q|, {FLOOR:g}), logarithmic"
 FAR = 3.0  # roots up to this many radii from 0 are in view
 # matplotlib's marks and dashes, by their names in Plotly

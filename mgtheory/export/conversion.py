@@ -193,7 +193,7 @@ def _of_diagonal(
     if not isinstance(record.form, tuple):
         raise ValueError(
             f"the polynomial is for {record}, B = I, and the engines apply D^-1 A, another"
-            " operator: derive it with scaling='diagonal' (--scaling diagonal), or give lmax, its"
+            " operator: derive it with scaling='diagonal', or give lmax, its"
             " largest eigenvalue"
         )
     taps = dict(record.form)

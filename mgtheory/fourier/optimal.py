@@ -36,7 +36,7 @@ from mgtheory.polynomials import series
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 from mgtheory.problems.stencils import Stencil
-from mgtheory.problems.symbols import Float, spectral_radius, the_stencil
+from mgtheory.problems.symbols import Float, eigenvectors, spectral_radius, the_stencil
 
 MAX_OPTIMAL_DEGREE = 16
 # points per axis whose frequencies the optimisation sees first, and from whose peaks the worst are
@@ -263,18 +263,13 @@ class _Sampled:
         """The `PIECES` largest |lambda|^(1/nu) of each frequency, shape (F * PIECES,), and their
         gradients, shape (F * PIECES, degree)."""
         q = 1 + self.basis @ c
-        values, right = np.linalg.eig(self.K * (q**self.steps)[:, None, :])
+        values, right, left = eigenvectors(self.K * (q**self.steps)[:, None, :])
         moduli = np.abs(values) ** (1 / self.steps)
         order = np.argsort(moduli, axis=1)[:, ::-1][:, :PIECES]
         frequency, which = np.repeat(np.arange(len(values)), order.shape[1]), order.ravel()
-        try:
-            inverse = np.linalg.inv(right)
-        except np.linalg.LinAlgError:  # a defective matrix has too few eigenvectors
-            inverse = np.linalg.pinv(right)
-        left = inverse[frequency, which]
-        x = right[frequency, :, which]
+        x, y = (vectors[frequency, :, which] for vectors in (right, left))
         weight = (
-            np.einsum("na,nab->nb", left, self.K[frequency])
+            np.einsum("na,nab->nb", y, self.K[frequency])
             * x
             * self.steps
             * q[frequency] ** (self.steps - 1)

@@ -14,7 +14,7 @@ from mgtheory.matrixfree.tables import CACHED
 from mgtheory.multigrid.options import Schedule
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.smoothers import Jacobi, Polynomial
+from mgtheory.smoothers import Jacobi, Polynomial, called
 from mgtheory.spectra.record import OperatorRecord
 
 Array = NDArray[np.float64]
@@ -51,7 +51,7 @@ def described_on(schedule: Schedule, operator: Any) -> tuple[Polynomial | Jacobi
     made, own = schedule.on(operator)
     if not isinstance(made, Polynomial | Jacobi):
         raise ValueError(
-            f"the matrix-free cycle smooths by polynomials or Jacobi, got {schedule.given!r};"
+            f"the matrix-free cycle smooths by polynomials or Jacobi, got {called(schedule.given)};"
             " mgtheory.Hierarchy has others (backend 'sparse')"
         )
     if isinstance(made, Polynomial) and made.polynomial is None:

@@ -10,6 +10,7 @@ from functools import singledispatch
 from typing import Any, cast
 
 import numpy as np
+import scipy.sparse as sp
 
 from mgtheory.families import FAMILIES, NEEDS
 from mgtheory.multigrid.options import Schedule
@@ -25,12 +26,22 @@ from mgtheory.multigrid.smoothings import (
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.smoothers import COLOURINGS, GaussSeidel, Jacobi, Polynomial
 from mgtheory.spectra.record import LOOSE, SLACK, OperatorRecord
+from mgtheory.spectra.ritz import arnoldi
 
 SAMPLES = 257  # points on which a polynomial is watched
 IDLE = 0.9  # a smoother that leaves this much of every high frequency does nothing
 # families that are made for a positive real interval; the others ask the operator itself
 REAL = ("interval", "lmax")
 VARYING = 2.5  # a diagonal with such a factor between its places slows a polynomial of A itself
+
+
+def why_amplified(q: ResidualPolynomial, otherwise: str) -> str:
+    """Why a smoothing amplifies: q does so on the spectrum that it was derived for, as `bounded` of
+    degree 1, or what is said `otherwise` of A and its lmax."""
+    own = q.operator
+    if own is None or not np.abs(q(np.linspace(*own.interval, SAMPLES))).max() > 1.0 + 1e-3:
+        return otherwise
+    return "it does so on the very spectrum that it was derived for: take another family or degree"
 
 
 def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
@@ -50,9 +61,10 @@ def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
         )
     if worst <= 1.0 + 1e-3:
         return ""
+    why = why_amplified(q, "its lmax (or interval) is too small for this A")
     return (
         f"level {level.index}: the polynomial smoother multiplies high frequencies by up to"
-        f" {worst:.3g}; its lmax (or interval) is too small for this A"
+        f" {worst:.3g}; {why}"
     )
 
 
@@ -94,8 +106,8 @@ def uneven(level: Any) -> str:
         return ""
     return (
         f"level 0: the diagonal of A varies by a factor of {high / low:.3g}, and the polynomial is"
-        " one of A itself (B = I): one of D^-1 A, derived and applied with scaling='diagonal',"
-        " converges faster"
+        " one of A itself (B = I): one of D^-1 A, derived with scaling='diagonal', converges"
+        " faster"
     )
 
 
@@ -180,7 +192,9 @@ def _comparable(described: Polynomial, level: Any, B: Vector | None) -> Operator
     if LOOSE <= record.upper / known.upper <= SLACK:
         return record
     reached = level.reached(B)
-    return record if reached is None or reached < record.lower else replace(record, upper=reached)
+    if reached is None:  # not Hermitian; as `derive` finds it of a matrix
+        reached = arnoldi(level.A if B is None else sp.diags_array(B) @ level.A).radius
+    return record if reached < record.lower else replace(record, upper=reached)
 
 
 @set_up.register

@@ -177,9 +177,10 @@ def _run(
             raise ValueError(f"krylov {method}: {NOT_POSITIVE}") from None
         x = x + e
     x = x if N is None else without(N, x)
-    what = f"restarts of gmres({RESTART})" if gmres else f"steps of {method}"
     reason = Reason.MAXITER if len(whole) > stop.maxiter else Reason.STAGNATED
     wanted, count = stop.unit * target, len(whole) - 1
+    several = "s" * (count != 1)
+    what = f"restart{several} of gmres({RESTART})" if gmres else f"step{several} of {method}"
     if inside[-1] <= target:
         reason = Reason.CONVERGED if whole[-1] <= wanted else Reason.INCOMPATIBLE
     elif lost > target and inside[-1] <= floor(x):

@@ -147,9 +147,10 @@ def _failure(norms: list[float]) -> Reason | None:
 
 def _message(reason: Reason, norms: list[float], target: float, lost: float, rounding: bool) -> str:
     count, last = len(norms) - 1, norms[-1]
+    cycles = f"{count} cycle{'s' * (count != 1)}"
     match reason:
         case Reason.CONVERGED:
-            return f"residual {last:.2e} <= {target:.2e} after {count} cycles"
+            return f"residual {last:.2e} <= {target:.2e} after {cycles}"
         case Reason.INCOMPATIBLE:
             return (
                 f"A is singular and b - A x has a component of norm {lost:.2e} outside its range"
@@ -157,7 +158,7 @@ def _message(reason: Reason, norms: list[float], target: float, lost: float, rou
                 + (" up to rounding" if rounding else "")
             )
         case Reason.DIVERGED:
-            return f"the residual grew from {min(norms):.2e} to {last:.2e} in {count} cycles"
+            return f"the residual grew from {min(norms):.2e} to {last:.2e} in {cycles}"
         case Reason.STAGNATED:
             cause = ROUNDED if rounding else "the cycle does not reduce it"
             return f"the residual stays at {last:.2e} (wanted {target:.2e}); {cause}"

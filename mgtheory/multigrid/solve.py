@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_vector
+from mgtheory.multigrid.applied import why_amplified
 from mgtheory.multigrid.cycle import cycle_products, full_pass_products, run_cycle
 from mgtheory.multigrid.fitted import check_sizes
 from mgtheory.multigrid.level import Level
@@ -18,12 +19,13 @@ from mgtheory.multigrid.loop import Plan, Stop, drive, norm
 from mgtheory.multigrid.nullspace import range_split, without
 from mgtheory.multigrid.solution import Cycle, Solution
 
+TOO_SMALL = "its lmax (or interval) is too small for this A, or A is not positive definite"
 SLOW = 0.9  # from this reduction per cycle on, smoothings are watched
 
 
 class Watch:
     """Notices smoothings that amplify the residual: |q| > 1 somewhere on the spectrum, so lmax is
-    too small, or A indefinite or not symmetric."""
+    too small, A indefinite or not symmetric, or q made so."""
 
     def __init__(self, known: tuple[str, ...] = ()) -> None:
         self.known = known  # of the hierarchy itself, said in any case
@@ -37,12 +39,11 @@ class Watch:
         weight = 1.0 if B is None else np.sqrt(np.abs(B))
         start = norm(weight * before)
         growth = norm(weight * after) / start if start > 0.0 else 0.0
-        if hasattr(level.pre, "polynomial") and not growth <= 1.0 + 1e-3:
+        q = getattr(level.pre, "polynomial", None)
+        if q is not None and not growth <= 1.0 + 1e-3:
             self.worst[level.index] = max(growth, self.worst.get(level.index, 0.0))
             self.causes[level.index] = (
-                "its lmax (or interval) is too small for this A, or A is not positive definite"
-                if level.symmetric
-                else "A is not symmetric"
+                why_amplified(q, TOO_SMALL) if level.symmetric else "A is not symmetric"
             )
 
     @property

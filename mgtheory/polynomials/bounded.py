@@ -14,7 +14,10 @@ factor with p(0) = (M - 1)/b.
 
 `longest_step` asks for the longest step of any q, on any set: a convex problem, solved by exchange
 with a bound from above. On the disc it lies between (M - 1)/b and (M - 1/M)/b, which the lemma of
-Schwarz and Pick gives for functions of any degree.
+Schwarz and Pick gives for functions of any degree. For M -> 1 it is the stability polynomial of
+order 1 with the largest step [Ketcheson, Ahmadia, Commun. Appl. Math. Comput. Sci. 7 (2012) 247].
+
+M bounds the factors of eigenvectors; ||q(A)|| of an A that is not normal may be larger.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
     (MLS) smoother, degree 3d + 1 = 4, 7, 10, ...
 
     Roots in closed form: the d of S; lmax/2 (1 - cos((2i - 1) pi/(2d + 1))), i = 1..d, each twice;
-    lmax (rho in the source) once.
+    lmax (rho in the source) once. Trilinos' ML has 2/1.025 times the (2d + 1)^2.
 
     Examples
     --------

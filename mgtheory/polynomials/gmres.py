@@ -96,10 +96,12 @@ def gmres_polynomial(
         raise ValueError(
             f"operator has shape {A.shape} and start {b.shape}, harmonic_ritz needs (n, n) and (n,)"
         )
-    if np.iscomplexobj(b) or np.issubdtype(np.dtype(A.dtype), np.complexfloating):
-        raise ValueError(
-            "operator and start must be real, so that the roots come in conjugate pairs"
-        )
+    for name, dtype in (("A", A.dtype), ("start", b.dtype)):
+        if np.issubdtype(dtype, np.complexfloating):
+            raise ValueError(
+                f"{name} is {dtype}, harmonic_ritz takes a real one: its roots come in conjugate"
+                " pairs"
+            )
     process = arnoldi_process(A.matvec, b.astype(float), min(degree, b.size))
     if process.steps < degree:
         raise ValueError(

@@ -110,7 +110,7 @@ def minimax(degree: int, *, points: Points) -> ResidualPolynomial:
         Samples of a spectrum, real or complex, shape (n,), n > k, 0 not among them, mirrored at the
         real axis; of a region its boundary is enough. Or an `Interval`, or a list of them: then the
         maximum is over every point of them, not over samples. A set that contains or surrounds 0 is
-        refused: no q with q(0) = 1 is below 1 on it.
+        refused: no q with q(0) = 1 is below 1 on a region around it.
 
     Examples
     --------
@@ -299,7 +299,7 @@ def _check_apart_from_0(intervals: tuple[Interval, ...], z: Complex) -> None:
     gap = np.degrees(np.diff(np.append(directions, directions[0] + 2 * np.pi)).max())
     if not intervals and gap < WIDEST_GAP:
         raise ValueError(
-            f"points surround 0 (the widest gap between their directions is {gap:.0f} degrees): no"
-            " q with q(0) = 1 is below 1 on all of such a set; take one with a gap of at least"
-            f" {WIDEST_GAP:.0f} degrees, or shift the operator"
+            f"points surround 0 (the widest gap between their directions is {gap:.0f} degrees), and"
+            " no q with q(0) = 1 is below 1 on a region around it; take a set with a gap of at"
+            f" least {WIDEST_GAP:.0f} degrees, or shift the operator"
         )

@@ -190,6 +190,19 @@ def spectral_radius(matrices: npt.NDArray[Any]) -> Float:
     return np.where(finite, np.abs(np.linalg.eigvals(safe)).max(axis=-1), np.inf)
 
 
+def eigenvectors(
+    matrices: npt.NDArray[Any],
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Eigenvalues of matrices, shape (..., n, n), right eigenvectors x and left ones y with y^T x =
+    1."""
+    values, x = np.linalg.eig(matrices)
+    try:
+        inverse = np.linalg.inv(x)
+    except np.linalg.LinAlgError:  # a defective one has too few eigenvectors
+        inverse = np.linalg.pinv(x)
+    return values, x, inverse.swapaxes(-1, -2)
+
+
 def channel_eigenvalues(kernel: npt.ArrayLike, shape: int | Sequence[int]) -> Complex:
     """All eigenvalues of `Stencil.from_array(kernel, channels=True).periodic(shape)`: those of
     Ahat(theta), complex, shape (*shape, c), in the order of `grid_frequencies(shape)`.

@@ -170,8 +170,8 @@ class OperatorRecord:
         # with b alone (lower = 0) the coarsened axes play no part
         if self.lower and None not in (self.axes, other.axes) and self.axes != other.axes:
             raise ValueError(
-                f"{refused}: it was made for the coarsened axes {self.axes}, and here {other.axes}"
-                f" are coarsened; derive it for these, or coarsen those with axes={self.axes}"
+                f"{refused}: it was made with axes {self.axes} coarsened, and here those are axes"
+                f" {other.axes}; derive it for these, or coarsen those with axes={self.axes}"
             )
         return c
 

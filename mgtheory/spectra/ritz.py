@@ -87,7 +87,7 @@ class LanczosEstimate:
 
         e = (log(3.296 sqrt(n)/failure)/(2 steps - 1))^2, for both ends; infinite where e >= 1/2:
         that takes about 10 steps at least. [J. Kuczynski, H. Wozniakowski, SIAM J. Matrix Anal.
-        Appl. 13 (1992) 1094-1122, theorem 3.2]
+        Appl. 13 (1992) 1094-1122]
         """
         check_number(failure, "failure", "larger than 0")
         e = (math.log(3.296 * math.sqrt(self.size) / failure) / (2 * self.steps - 1)) ** 2

@@ -35,7 +35,7 @@ from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
-from mgtheory.smoothers import DEFAULT, Polynomial
+from mgtheory.smoothers import DEFAULT, Polynomial, called
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
 from nets.models.blocks import CONVOLUTIONS, Level, SmoothingStep
@@ -114,8 +114,8 @@ class MultigridCycle(nn.Module):
         check_smoothings(pre, post)
         if smoother is not None and not isinstance(described(smoother), Polynomial):
             raise ValueError(
-                f"smoother is {smoother!r}; a cycle learns a polynomial in A: give a"
-                f" ResidualPolynomial or the name of a family, {', '.join(FAMILIES)}"
+                f"smoother is {called(described(smoother))}; a cycle learns a polynomial in A: give"
+                f" one, or the name of a family, {', '.join(FAMILIES)}"
             )
         if smoother is None and shared:  # one set of coefficients cannot grow from level to level
             smoother = DEFAULT
@@ -128,9 +128,9 @@ class MultigridCycle(nn.Module):
         )
         if len(hierarchy.levels) < 2:
             raise ValueError(
-                f"the grid {problem.shape} has no coarser one: a cycle needs at least two levels;"
-                " give a larger grid, a smaller coarsest, up to how many unknowns are solved"
-                " directly, or max_levels from 2 on"
+                f"the grid {' x '.join(map(str, problem.shape))} is solved directly, and a cycle"
+                " needs two levels: give a larger grid or more levels, or in Python a smaller"
+                " coarsest, up to how many unknowns are solved directly"
             )
         periodic = self.periodic = problem.boundary is Boundary.PERIODIC
         self.parameterisation = parameterisation

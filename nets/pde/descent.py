@@ -26,6 +26,7 @@ EXACT = 2**18
 ITERATIONS, MINIMAX = 10, 100  # of one step, of the two methods
 FALLS = 1 - 1e-9  # a loss times this is no smaller one but for rounding
 FLAT = 100  # where nothing falls any more a gradient of so many tolerances is rounding
+INTERRUPTED = "interrupted"  # the reason for which a descent ended, as Ctrl-C has it
 
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "worst": torch.amax}
 
@@ -106,7 +107,9 @@ class Objective:
     def __call__(self, c: Float) -> float:
         """The loss."""
         if self.minimax:
-            return float(self.operator.pieces(c)[0].max())
+            value = float(self.operator.pieces(c)[0].max())
+            self.operator.watch.reached(c, value)
+            return value
         return math.exp(self.logarithm(c)[0])
 
     def logarithm(self, c: Float) -> tuple[float, Float]:
@@ -121,6 +124,7 @@ class Objective:
             value = scale.log() + 0.5 * mean.log() / self.power
         else:
             value = log_contraction(self.operator.map(sets), self.errors, self.power, self.loss)
+        self.operator.watch.reached(c, float(value.detach().exp()))
         (gradient,) = torch.autograd.grad(value, given)
         return float(value.detach()), gradient.numpy()
 
@@ -140,7 +144,8 @@ class Objective:
 
     def minimised(self, starts: Mapping[str, Float], *, steps: int, tolerance: float) -> Course:
         """At most so many descents, from the start with the smallest loss; the first of `starts` is
-        the one that is improved, and holds where others tie with it.
+        the one that is improved, and holds where others tie with it. Ctrl-C ends them with the
+        best coefficients that they met.
 
         Raises
         ------
@@ -162,7 +167,14 @@ class Objective:
             iterates.append(begun[best])
         converged, reason = False, f"{steps} steps were used up"
         for _ in range(steps):
-            state = self.descend(iterates[-1], tolerance)
+            try:
+                state = self.descend(iterates[-1], tolerance)
+            except KeyboardInterrupt:
+                reason, met = INTERRUPTED, self.operator.watch
+                if met.c is not None and met.value <= iterates[-1].value * FALLS:
+                    names.append(None)
+                    iterates.append(Descent(met.c, met.value))
+                break
             if not np.isfinite(state.value) or state.value > iterates[-1].value * FALLS:
                 reason = "the loss no longer falls"
                 converged = bool(np.isfinite(state.value)) and state.flat

@@ -39,16 +39,8 @@ from torch import Tensor
 from mgtheory.fourier.descent import LeastMaximum
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
-from nets.pde.error import (
-    SYMMETRIC,
-    ErrorOperator,
-    Float,
-    Map,
-    Smoothed,
-    Solved,
-    eigenvectors,
-    smoothing,
-)
+from mgtheory.problems.symbols import eigenvectors
+from nets.pde.error import SYMMETRIC, ErrorOperator, Float, Map, Smoothed, Solved, smoothing
 
 DENSE = 200  # unknowns up to which E is formed for all of its eigenvalues
 # unknowns up to which E is formed for the hundreds of products by which the largest are found, and
@@ -128,7 +120,12 @@ class EnergyCycle(ErrorOperator):
             (before, pre), (after, post) = legs[::-1] if exchanged else legs
             levels.append(Smoothed(A, before, after, self.R[i], self.P[i], pre, post))
         levels.append(Solved(self.inverse))
-        return lambda e: self._without(e - run_cycle(levels, self.A[0](e), self.kind))
+
+        def reduced(e: Any) -> Any:
+            self.watch.ran(e.shape[-1])
+            return self._without(e - run_cycle(levels, self.A[0](e), self.kind))
+
+        return reduced
 
     def _correct(self, i: int, c: Any, r: Any) -> Any:
         """p(BA) B r on level i."""
@@ -295,6 +292,7 @@ class EnergyCycle(ErrorOperator):
                 values, x, _ = self.leading(self._of_sets(end.x))
                 span.add(x)
                 reached = float(abs(values[0]))
+                self.watch.reached(end.x, reached)
                 if reached < least:
                     c, least = end.x, reached
                 # the sum is larger than its largest part, but for rounding

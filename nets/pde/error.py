@@ -8,6 +8,7 @@ all levels or one for each level and leg.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,38 @@ SETS: dict[str, Callable[[int, int], tuple[int, int]]] = {
 SYMMETRIC = 1e-10
 
 
+class Watch:
+    """Follows a descent: counts its cycles, and keeps the best coefficients that it met.
+
+    Parameters
+    ----------
+    progress
+        Called with the number of cycles so far and the smallest loss in words.
+
+    Attributes
+    ----------
+    c, value
+        The coefficients with the smallest loss, shape (n,), and that loss; None and infinite before
+        the first.
+    """
+
+    def __init__(self, progress: Callable[[int, str], None] | None = None) -> None:
+        self.progress, self.cycles = progress, 0
+        self.c: Float | None = None
+        self.value = math.inf
+
+    def ran(self, cycles: int) -> None:
+        """So many more."""
+        self.cycles += cycles
+        if self.progress is not None:
+            self.progress(self.cycles, f"loss {self.value:.4g}" if self.c is not None else "")
+
+    def reached(self, c: Float, value: float) -> None:
+        """The loss of these coefficients."""
+        if value < self.value:
+            self.c, self.value = np.array(c), float(value)
+
+
 class ErrorOperator(ABC):
     """e -> E e of a cycle with given coefficients. A kind of it adds `map`, `pieces`, `expand` and
     `project`.
@@ -60,6 +93,8 @@ class ErrorOperator(ABC):
         How many independent errors.
     bounds
         b of the BA of each level that smooths.
+    watch
+        Hears of cycles and of losses.
     """
 
     # its largest eigenvalues are found by products with it, however large it is
@@ -77,6 +112,7 @@ class ErrorOperator(ABC):
         per: str = "cycle",
     ) -> None:
         self.pre, self.post, self.kind, self.degree = pre, post, kind, degree
+        self.watch = Watch()
         count = len(hierarchy.levels) - 1
         self.which = [SETS[per](l, count) for l in range(count)]
         self.sets = 1 + max(after for _, after in self.which)
@@ -96,7 +132,13 @@ class ErrorOperator(ABC):
     def minimise(self, c: Float, iterations: int, tolerance: float) -> LeastMaximum:
         """A local minimum of the spectral radius, from a start and never above it, in about so many
         iterations."""
-        return minimise_maximum(self.pieces, c, iterations, tolerance=tolerance)
+
+        def watched(c: Float) -> tuple[Float, Float]:
+            found = self.pieces(c)
+            self.watch.reached(c, found[0].max())
+            return found
+
+        return minimise_maximum(watched, c, iterations, tolerance=tolerance)
 
     @property
     @abstractmethod
@@ -172,17 +214,6 @@ def smoothing(level: Any) -> PolynomialSmoothing:
             f" {getattr(found, 'label', None)}; give a ResidualPolynomial or the name of a family"
         )
     return found
-
-
-def eigenvectors(E: Float) -> tuple[Any, Any, Any]:
-    """Eigenvalues of matrices, shape (..., n, n), right eigenvectors x and left ones y with y^T x =
-    1."""
-    values, x = np.linalg.eig(E)
-    try:
-        inverse = np.linalg.inv(x)
-    except np.linalg.LinAlgError:  # a defective one has too few eigenvectors
-        inverse = np.linalg.pinv(x)
-    return values, x, inverse.swapaxes(-1, -2)
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,19 @@ def smooth(
 
 
 @triton.jit
+def points(n0, n1, n2, TZ: tl.constexpr, TY: tl.constexpr, TX: tl.constexpr):
+    """Plane, row and column of each of the TZ TY TX points of a program, and whether the grid has
+    it."""
+    lane = tl.arange(0, TZ * TY * TX)
+    across, strips = tl.cdiv(n2, TX), tl.cdiv(n1, TY)
+    line = tl.program_id(0) // across
+    z = line // strips * TZ + lane // (TY * TX)
+    y = line % strips * TY + lane // TX % TY
+    x = tl.program_id(0) % across * TX + lane % TX
+    return z, y, x, (z < n0) & (y < n1) & (x < n2)
+
+
+@triton.jit
 def at(v, base, z, y, x, n0, n1, n2):
     """Values of v, 0 beyond the boundary."""
     inside = (z >= 0) & (z < n0) & (y >= 0) & (y < n1) & (x >= 0) & (x < n2)
@@ -151,13 +164,7 @@ def restrict(
     f, w, o         of each axis, shapes (m,), (T, m), (T, m): the first fine point of a coarse one,
                     the T weights from there on, and whether it counts in the norm here.
     """
-    lane = tl.arange(0, TZ * TY * TX)
-    across, strips = tl.cdiv(m2, TX), tl.cdiv(m1, TY)
-    line = tl.program_id(0) // across
-    tz = line // strips * TZ + lane // (TY * TX)
-    ty = line % strips * TY + lane // TX % TY
-    tx = tl.program_id(0) % across * TX + lane % TX
-    inside = (tz < m0) & (ty < m1) & (tx < m2)
+    tz, ty, tx, inside = points(m0, m1, m2, TZ, TY, TX)
     system = tl.program_id(1).to(tl.int64)
     base = system * n0 * n1 * n2
     z = tl.load(f0 + tz, mask=inside, other=0)
@@ -211,13 +218,7 @@ def interpolate(
     f, w            of each axis, shapes (n,) and (T, n): the first coarse point of a fine one, and
                     the T weights from there on.
     """
-    lane = tl.arange(0, TZ * TY * TX)
-    across, strips = tl.cdiv(n2, TX), tl.cdiv(n1, TY)
-    line = tl.program_id(0) // across
-    tz = line // strips * TZ + lane // (TY * TX)
-    ty = line % strips * TY + lane // TX % TY
-    tx = tl.program_id(0) % across * TX + lane % TX
-    inside = (tz < n0) & (ty < n1) & (tx < n2)
+    tz, ty, tx, inside = points(n0, n1, n2, TZ, TY, TX)
     system = tl.program_id(1).to(tl.int64)
     base, place = system * m0 * m1 * m2, system * n0 * n1 * n2 + (tz * n1 + ty) * n2 + tx
     z = tl.load(f0 + tz, mask=inside, other=0)
@@ -263,13 +264,7 @@ def flux(
                     (n0, n1, n2 + 1), along axes with A0, A1, A2.
     omega           one number, in memory: as an argument it would be in float32.
     """
-    lane = tl.arange(0, TZ * TY * TX)
-    across, strips = tl.cdiv(n2, TX), tl.cdiv(n1, TY)
-    line = tl.program_id(0) // across
-    z = line // strips * TZ + lane // (TY * TX)
-    y = line % strips * TY + lane // TX % TY
-    c = tl.program_id(0) % across * TX + lane % TX
-    inside = (z < n0) & (y < n1) & (c < n2)
+    z, y, c, inside = points(n0, n1, n2, TZ, TY, TX)
     system = tl.program_id(1).to(tl.int64)
     place = (z * n1 + y) * n2 + c
     point = system * n0 * n1 * n2 + place

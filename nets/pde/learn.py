@@ -24,7 +24,7 @@ the start among them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,7 +43,7 @@ from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
 from nets.pde.cycle import MultigridCycle, check_smoothings
 from nets.pde.descent import LOSSES, Objective
-from nets.pde.error import SETS
+from nets.pde.error import SETS, Watch
 from nets.pde.learned import LearnedCycle
 
 
@@ -102,9 +102,10 @@ class LearnedSmoother:
     def __repr__(self) -> str:
         """In a line: the cycle as a module has dozens."""
         ended = "converged" if self.converged else "not converged"
+        steps = len(self.losses) - 1
         return (
             f"LearnedSmoother({self.polynomial!r}, factor {self.factor_start:.4g} ->"
-            f" {self.factor:.4g}, {len(self.losses) - 1} steps, {ended}: {self.reason})"
+            f" {self.factor:.4g}, {steps} step{'s' * (steps != 1)}, {ended}: {self.reason})"
         )
 
     def _repr_html_(self) -> str:
@@ -132,10 +133,13 @@ def learn_smoother(
     steps: int = 15,
     tolerance: float = 1e-5,
     generator: torch.Generator | None = None,
+    progress: Callable[[int, str], None] | None = None,
     **options: Any,
 ) -> LearnedSmoother:
     """The smoothing polynomial of a degree that makes the V-cycle converge fastest on a problem, by
     a Newton-like method on its coefficients.
+
+    Ctrl-C ends the search with the best polynomial so far, and `reason` says so.
 
     Parameters
     ----------
@@ -169,6 +173,8 @@ def learn_smoother(
         of the sparse solver's E some times as many); it ends when every component of the relative
         gradient, in coefficients of Chebyshev polynomials, or the relative decrease of the worst
         case is below the tolerance, or the loss no longer falls.
+    progress
+        Called, often, with the number of cycles so far and the smallest loss that was reached.
     options
         Of `MultigridCycle`, and of `mgtheory.Hierarchy.build`; ``shared=False`` is one polynomial
         per leg.
@@ -206,6 +212,7 @@ def learn_smoother(
     axes = options.get("axes", "auto")
     cycle = LearnedCycle.of(problem, degree, start, per=per, around=around, options=options)
     operator = cycle.operator
+    operator.watch = Watch(progress)
     errors = torch.randn((batch, *cycle.shape), generator=generator, dtype=torch.float64)
     objective = Objective(operator, loss, power, errors)
     starts = cycle.starts(start, also, degree)

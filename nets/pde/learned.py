@@ -161,14 +161,14 @@ class LearnedCycle:
         module = self.module(polynomials)
         if module is not None:
             return module.convergence_factor(generator=_held_out())
-        return _factor_of(self.solver(polynomials), self.kind, self.error().numpy())
+        return measured_factor(self.solver(polynomials), self.error().numpy(), self.kind)
 
 
 def _held_out() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def _factor_of(hierarchy: Hierarchy, kind: Cycle, e: Float) -> float:
+def measured_factor(hierarchy: Hierarchy, e: Float, kind: Cycle = Cycle.V) -> float:
     """As `MultigridCycle.convergence_factor` measures it, of the sparse solver's cycle from the
     error e, shape (n,)."""
     A, N = hierarchy.levels[0].A, hierarchy.nullspace

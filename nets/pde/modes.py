@@ -29,7 +29,8 @@ from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.series import basis
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
-from nets.pde.error import SYMMETRIC, ErrorOperator, Smoothed, Solved, eigenvectors
+from mgtheory.problems.symbols import eigenvectors
+from nets.pde.error import SYMMETRIC, ErrorOperator, Smoothed, Solved
 
 Float = NDArray[np.float64]
 
@@ -96,6 +97,7 @@ class ModalCycle(ErrorOperator):
         levels.append(Solved(partial(torch.mul, self.inverse)))
 
         def reduced(e: Tensor) -> Tensor:
+            self.watch.ran(e.numel() // math.prod(self.shapes[0]))
             return self.project(e - run_cycle(levels, self.eigenvalues[0] * e, self.kind))
 
         return reduced

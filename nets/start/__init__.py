@@ -1,1 +1,2 @@
-"""The start of a network: operators A, schemes for its coefficients, and the report of both."""
+"""The start of a network (`initialise`): its `operators` A and their `spectrum`, the `schemes` that
+draw roots for it and the `factors` made of them, and the `report` of both."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -24,10 +24,13 @@ from nets.models.classifier import levels_of
 from nets.models.options import check_counts
 from nets.models.placements import Placement
 from nets.models.registry import level_steps
-from nets.start.initialise import start_level
+from nets.start.features import Features
+from nets.start.initialise import fitted, start_level
 from nets.start.operators import start_operators, start_options
 from nets.start.report import LevelReport
+from nets.start.scheme import Scheme
 from nets.start.schemes import find_scheme
+from nets.start.spectrum import LevelSpectrum
 
 
 class PolynomialBlock(nn.Module):
@@ -46,8 +49,8 @@ class PolynomialBlock(nn.Module):
     start
         A scheme of `nets.initialise`, with its options; ``none`` leaves the coefficients at 1. With
         a norm behind each correction (``regular``) the size of a linear step's weight has no
-        effect in training, and so its start has none; with ``relu_outside_nobn`` it has. The option
-        ``features`` is a network's: no block knows what is read at the end.
+        effect in training, and so its start has none; with ``relu_outside_nobn`` it has. With the
+        option ``features`` it waits for `start_blocks`: no block knows what is read at the end.
     start_size
         The grid, a number of points for each dimension, for which it is started now; None: at the
         first forward pass, for the grid of its input. Other sizes are welcome later: on more than a
@@ -101,12 +104,7 @@ class PolynomialBlock(nn.Module):
             raise ValueError(f"dim is {dim!r}, allowed are: {', '.join(map(str, CONVOLUTIONS))}")
         start_options(operator)  # refuses an unknown one
         self.scheme = start
-        scheme = find_scheme(start)  # refuses an unknown one
-        if scheme is not None and scheme.features is not None:
-            raise ValueError(
-                f"start is {start!r}: features is measured at the end of a network of"
-                f" create_model; a block takes {scheme.name}:amplification=M"
-            )
+        find_scheme(start)  # refuses an unknown one
         steps = level_steps(factors)
         where = steps.get("placement", "regular") if placement is None else placement
         self.level = LevelOptions(where, **options).polynomial_level(
@@ -132,15 +130,32 @@ class PolynomialBlock(nn.Module):
         place, again if need be.
 
         `generator` draws the random numbers, on the CPU; None is torch's global one. ValueError
-        for a size that does not fit, or a scheme that cannot serve the factors.
+        for a size that does not fit, or a scheme that cannot serve the factors or goes by the
+        network's features.
         """
+        scheme = find_scheme(self.scheme)
+        if scheme is not None and scheme.features is not None:
+            raise ValueError(
+                f"start is {self.scheme!r}, which goes by what the network reads at its end: before"
+                " its first use call nets.start.block.start_blocks(network, images), or take"
+                f" {scheme.name}:amplification=M"
+            )
+        self._start(scheme, self._spectrum(size, generator), generator)
+        return cast("LevelReport", self.report)
+
+    def _spectrum(self, size: Sequence[int], generator: torch.Generator | None) -> LevelSpectrum:
+        """That of A, started for inputs of this size."""
         axes = f"positive whole numbers, one for each axis of a block with dim={self.dim}"
         check_counts(size, "size", axes, self.dim)
-        (spectrum,) = start_operators([self.level.A], self.operator, [size], generator=generator)
-        self.report, _ = start_level(1, self.level, find_scheme(self.scheme), spectrum, generator)
+        return start_operators([self.level.A], self.operator, [size], generator=generator)[0]
+
+    def _start(
+        self, scheme: Scheme | None, spectrum: LevelSpectrum, generator: torch.Generator | None
+    ) -> None:
+        """The coefficients by a scheme, on the spectrum of A."""
+        self.report, _ = start_level(1, self.level, scheme, spectrum, generator)
         self.started.fill_(True)
         self._waits = False
-        return self.report
 
     def forward(self, x: Tensor, f: Tensor | None = None) -> Tensor:
         """y of x, shape (images, channels, *grid); with f of the same shape the steps go towards
@@ -175,43 +190,93 @@ class PolynomialBlock(nn.Module):
         self._waits = self.started.is_meta or not self.started
 
 
-@own_defaults()
-def start_blocks(
-    model: nn.Module, images: Tensor, *, generator: torch.Generator | None = None
-) -> tuple[LevelReport, ...]:
-    """Start the blocks of a network that wait for their first input by these images, in place.
+@dataclass(frozen=True)
+class StartedBlocks:
+    """What the blocks of a network started from.
 
-    Returns
-    -------
-    tuple of LevelReport
+    Attributes
+    ----------
+    levels
         Of the blocks for images, numbered in the order in which the network has them: what each
         started from, or is, where it had been started before. Empty where one of them was given
         none of what the images become, or the network has other levels too.
+    options, features
+        Of the scheme with ``features``, M among them, and the size that what the classifier reads
+        has; empty and None where no block asked for it.
     """
-    blocks = [one for one in model.modules() if isinstance(one, PolynomialBlock) and one.dim == 2]
-    if not blocks:
-        return ()
-    sizes: dict[nn.Module, Sequence[int]] = {}
 
-    def meet(block: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+    levels: tuple[LevelReport, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    features: float | None = None
+
+
+@own_defaults()
+def start_blocks(
+    model: nn.Module, images: Tensor, *, generator: torch.Generator | None = None
+) -> StartedBlocks:
+    """Start the blocks of a network that wait for their first input by these images, in place.
+
+    Blocks whose start is a scheme with ``features``, as ``bounded:features=0.6``, have one M among
+    them, at which what the network's last `torch.nn.Linear` reads has that size over two images or
+    more (`nets.start.features`); where no M gives it, the scheme's own.
+
+    Raises
+    ------
+    ValueError
+        Where blocks ask for ``features`` by different schemes, for images that do not tell it, and
+        for a network without a linear layer.
+    """
+    blocks = [module for module in model.modules() if isinstance(module, PolynomialBlock)]
+    if not blocks:
+        return StartedBlocks()
+    waiting = {block: find_scheme(block.scheme) for block in blocks if not block.started}
+    asking = {block: one for block, one in waiting.items() if one and one.features is not None}
+    _check_features([block.scheme for block in asking], images)
+    sizes: dict[PolynomialBlock, Sequence[int]] = {}
+    spectra: dict[PolynomialBlock, LevelSpectrum] = {}
+
+    def meet(module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        block = cast("PolynomialBlock", module)
         size = (given[0] if given else named["x"]).shape[2:]
+        if block in waiting and block not in sizes:
+            spectra[block] = block._spectrum(size, generator)
+            block._start(waiting[block], spectra[block], generator)
         sizes.setdefault(block, size)
-        if not block.started:
-            cast("PolynomialBlock", block).start(size, generator=generator)
 
     handles = [block.register_forward_pre_hook(meet, with_kwargs=True) for block in blocks]
     try:
         with torch.no_grad(), evaluating(model):  # which moves no norm's statistics
-            model(images)
+            model(images[:1])
     finally:
         for handle in handles:
             handle.remove()
-    if len(sizes) < len(blocks) or [block.level for block in blocks] != levels_of(model):
-        return ()
-    return tuple(
-        replace(block.report or _as_it_is(block, sizes[block]), level=number)
-        for number, block in enumerate(blocks, start=1)
-    )
+    found, met = StartedBlocks(), [block for block in asking if block in spectra]
+    if met:
+        of = Features(model, images)
+        scheme = fitted(
+            of, asking[met[0]], [b.level for b in met], [spectra[b] for b in met], generator
+        )
+        for block in met:
+            block._start(scheme, spectra[block], generator)
+        found = StartedBlocks((), scheme.settings, of.size())
+    shown = [block for block in blocks if block.dim == 2]
+    if not all(block in sizes for block in shown) or levels_of(model) != [b.level for b in shown]:
+        return found
+    reports = [block.report or _as_it_is(block, sizes[block]) for block in shown]
+    levels = tuple(replace(one, level=number) for number, one in enumerate(reports, start=1))
+    return replace(found, levels=levels)
+
+
+def _check_features(schemes: Sequence[str], images: Tensor) -> None:
+    if len(several := list(dict.fromkeys(schemes))) > 1:
+        raise ValueError(
+            f"the blocks start by {' and '.join(several)}; of schemes with features one network"
+            " takes one"
+        )
+    if several and len(images) < 2:
+        raise ValueError(
+            f"start {several[0]} goes by what differs between images: give two or more"
+        )
 
 
 def _as_it_is(block: PolynomialBlock, size: Sequence[int]) -> LevelReport:

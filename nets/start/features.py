@@ -1,11 +1,12 @@
 """How large the features are that the classifier reads, and the amplification that gives them a
 size.
 
-A level's correction is u = p(A) f, relus left aside, and the mean of p over a disc around 0 is
-p(0), the step: so the features grow with the step that a start takes, in every level of a network
-alike, and with what their average over the last grid leaves of them, of many points less than of
-few. Behind them stands a linear layer, whose gradient is proportional to them. On 8 x 8 points one
-M makes them twenty times as large with four levels as with one; their size over images,
+A level's correction is u = p(A) f, relus left aside, and over random A with many channels its mean
+is p(0) f, p(0) the step: so the features grow with the step that a start takes, in every level of a
+network alike, and with what their average over the last grid leaves of them, of many points less
+than of few. Behind them stands a linear layer, whose gradient is proportional to them. With four
+levels one M makes those of the digits, 8 x 8 points, more than twenty times as large as with one,
+those of random images eight times; their size over images,
 
     size^2 = mean over channels of the variance over images of the average of u,
 
@@ -38,9 +39,9 @@ FLAT = 0.3
 
 @dataclass(frozen=True)
 class Features:
-    """What a network's classifier reads of some images."""
+    """What a network's classifier, the last linear layer that it applies, reads of some images."""
 
-    model: ImageModel
+    model: nn.Module
     images: Tensor
 
     @classmethod
@@ -62,13 +63,24 @@ class Features:
         return cls(model, images.to(next(model.parameters()))) if len(images) > 1 else None
 
     def size(self) -> float:
-        """Root mean square over channels of the standard deviation over the images of the features'
-        average, norms with the statistics of these images; infinite beyond the range of numbers.
-        The model is left as it is."""
-        twin = copy.deepcopy(self.model).train()  # its norms would move their running means
+        """Root mean square over channels of the standard deviation over the images of what the
+        classifier reads, norms with the statistics of these images; infinite beyond the range of
+        numbers. The model is left as it is. ValueError for one without a linear layer."""
+        twin = copy.deepcopy(self.model).eval()  # its norms would move their running means
+        read: list[Tensor] = []
+        for module in twin.modules():
+            if isinstance(module, nn.modules.batchnorm._NormBase):
+                module.train()
+            elif isinstance(module, nn.Linear):
+                module.register_forward_pre_hook(lambda _, given: read.append(given[0]))
         with torch.no_grad():
-            read = twin.forward_head(twin.features(self.images), pre_logits=True)
-        found = float(read.double().var(0).mean().sqrt())
+            twin(self.images)
+        if not read:
+            raise ValueError(
+                f"features is the size of what the last torch.nn.Linear reads, and"
+                f" {type(self.model).__name__} applies none; take amplification=M"
+            )
+        found = float(read[-1].double().var(0).mean().sqrt())
         return math.inf if math.isnan(found) else found
 
 

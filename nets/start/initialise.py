@@ -5,10 +5,11 @@ with a report of what was done.
 measures its spectrum as the network applies it (with its padding, on the level's own grid), takes
 the family on (0, 1], scales it by the spectral radius b, and turns its roots into the level's
 factors. Every level reports max |q| over that spectrum: below 1 (but for q(0) = 1 at an eigenvalue
-0) the theory applies, above it does not, whatever the family's name.
+0) repeated passes converge, above 1 they do not, whatever the family's name. One pass is bounded by
+it where A is normal; of a random A ||q(A)|| is larger.
 
 The spectrum is that of A alone. A batch norm inside rho divides the residual by its standard
-deviation s: a linear step then changes the next residual by up to w b in units of s, and near given
+deviation s: a linear step then changes the next residual by about w b in units of s, and near given
 images its factor is 1 - (w/s) t where the relu passes, 1 elsewhere. How much a level amplifies with
 its norms and relus is the report's `jacobian_norm`, measured where images are given.
 """
@@ -118,7 +119,7 @@ def initialise(
             raise ValueError(
                 f"scheme {scheme} goes by what differs between images: give two or more as sample"
             )
-        chosen = _fitted(features, chosen, levels, spectra, generator)
+        chosen = fitted(features, chosen, levels, spectra, generator)
     reports, notes = [], Notes()
     for i, (level, spectrum) in enumerate(zip(levels, spectra), start=1):
         report, said = start_level(i, level, chosen, spectrum, generator)
@@ -198,7 +199,7 @@ def _set_factors(level: Level, scheme: Scheme, spectrum: LevelSpectrum, rng: Rng
     return notes
 
 
-def _fitted(
+def fitted(
     features: Features,
     scheme: Scheme,
     levels: Sequence[Level],

@@ -1,9 +1,9 @@
 """The operators A of the levels: how they start (random, laplacian, shifted, keep), and their
 spectra as the network applies them.
 
-A random convolution's eigenvalues fill a disc around 0, so that every q with q(0) = 1 has |q| >= 1
-somewhere on it: no polynomial is a smoother there. The starts ``laplacian`` and ``shifted`` put the
-spectrum where the classical theory applies.
+A random convolution's eigenvalues fill, with many channels, a disc around 0 (circular law), so that
+every q with q(0) = 1 has |q| >= 1 somewhere on it: no polynomial is a smoother there. The starts
+``laplacian`` and ``shifted`` put the spectrum where the classical theory applies.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ def operator_spectra(
 
 
 def _random(operator: Conv, generator: torch.Generator | None) -> Tensor:
-    """Uniform in ±1/sqrt(fan_in), torch's default: eigenvalues in a disc of radius about 1/sqrt(3)
-    around 0."""
+    """Uniform in ±1/sqrt(fan_in), torch's default. With c -> infinity channels the eigenvalues fill
+    a disc around 0 of radius 1/sqrt(3) with periodic padding; zero padding takes sqrt((1 + 2 cos(pi
+    / (n + 1)))/3) of it for each axis of n points, kernels of 3."""
     bound = operator.weight[0].numel() ** -0.5
     drawn = torch.empty_like(operator.weight, device="cpu")
     return drawn.uniform_(-bound, bound, generator=generator)

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mgtheory._files import read_json
 from nets.data.augment import normalise
 from nets.data.sources import DataSet, find_source
 from nets.models.norms import convert_ghost_batchnorm
@@ -23,9 +22,8 @@ from nets.settings import DEFAULT_SCHEME, TrainConfig, TrainSection
 from nets.start.block import start_blocks
 from nets.start.features import affordable
 from nets.start.initialise import initialise, resolve_start, takes_scheme
-from nets.start.report import InitReport
 from nets.training.checkpoint import load_model
-from nets.training.folder import load
+from nets.training.folder import load, read_start
 from nets.training.predict import read_data_facts
 
 FORMER_DEFAULTS = ("xavier", "bounded")  # of `init.scheme`
@@ -88,8 +86,10 @@ def build(
     scheme = _scheme(model, config)
     started = initialise(model, scheme, generator=generator, sample=sample, **options)
     # blocks of polynomials start here, the same in every process
-    blocks = start_blocks(model, sample[:1], generator=generator)
-    said: dict[str, Any] = {"levels": blocks} if blocks else {"scheme": init.scheme}
+    blocks = start_blocks(model, sample, generator=generator)
+    said: dict[str, Any] = {"levels": blocks.levels} if blocks.levels else {"scheme": init.scheme}
+    if blocks.features is not None:
+        said |= {"options": blocks.options, "features": blocks.features}
     return model, replace(started, **said).to_dict()
 
 
@@ -142,8 +142,7 @@ def _take(model: nn.Module, path: str, data: DataSet) -> str:
 def begun_model(out: Path) -> tuple[nn.Module, dict[str, Any]] | None:
     """(model, report) as a begun run left them, without measuring again; None where damaged."""
     try:
-        report = InitReport.from_dict(read_json(out / "init.json", "report of the start")).to_dict()
-        return load_model(out / "start.safetensors").train(), report
+        return load_model(out / "start.safetensors").train(), read_start(out).to_dict()
     except (OSError, ValueError):
         return None
 

@@ -22,12 +22,12 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -37,9 +37,11 @@ from mgtheory._files import check_folder, read_json, write_atomically
 from mgtheory._html import html_table
 from nets.config import absolute, config_from_dict
 from nets.settings import TrainConfig
+from nets.start.report import InitReport
 from nets.training.checkpoint import Checkpoints, load_model
 from nets.training.records import STRICT, read_record
 
+T = TypeVar("T")
 CONTENT = (
     *("config.json", "init.json", "start.safetensors", "data.json", "metrics.csv"),
     *("coefficients.jsonl", "epochs"),
@@ -134,14 +136,23 @@ def _file(run: str | Path, name: str) -> Path:
     return path
 
 
-def read_config(run: str | Path) -> TrainConfig:
-    """The configuration of a run folder; FileNotFoundError or ValueError, one line, elsewhere."""
-    path = _file(run, "config.json")
-    document = read_json(path, "configuration of a run")
+def _read(run: str | Path, name: str, what: str, made: Callable[[dict[str, Any]], T]) -> T:
+    path = _file(run, name)
+    document = read_json(path, what)
     try:
-        return config_from_dict(document)
+        return made(document)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def read_config(run: str | Path) -> TrainConfig:
+    """The configuration of a run folder; FileNotFoundError or ValueError, one line, elsewhere."""
+    return _read(run, "config.json", "configuration of a run", config_from_dict)
+
+
+def read_start(run: str | Path) -> InitReport:
+    """How the coefficients of a run started; FileNotFoundError or ValueError, one line, else."""
+    return _read(run, "init.json", "start of the run", InitReport.from_dict)
 
 
 def read_summary(run: str | Path) -> Summary:

@@ -31,6 +31,7 @@ DATA_FILE = "data.json"
 PARTS = ("train", "validation", "test")
 BATCH = 1000  # images at a time
 MISTAKES = 20  # shown of the images that are classified wrongly
+TOP = 5  # of the highest scores
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -278,6 +279,8 @@ class Evaluation:
         How many there are, and how many of them are classified right.
     loss
         Mean cross-entropy.
+    top5
+        Number of images whose class is among the five highest scores.
     confusion
         Class -> what its images are taken for -> how many of them; both in the network's order,
         without zeros.
@@ -288,6 +291,7 @@ class Evaluation:
     images: int
     right: int
     loss: float
+    top5: int
     confusion: dict[str, dict[str, int]]
     mistakes: tuple[Mistake, ...]
 
@@ -295,6 +299,11 @@ class Evaluation:
     def accuracy(self) -> float:
         """right / images."""
         return self.right / self.images
+
+    @property
+    def top5_accuracy(self) -> float:
+        """top5 / images."""
+        return self.top5 / self.images
 
     @property
     def classes(self) -> dict[str, tuple[int, int]]:
@@ -338,13 +347,16 @@ def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evalu
     if not len(chosen):
         raise ValueError(f"{data.name} has no {part} images; take another part, or all")
     labels = np.array([known.index(name) for name in data.classes])[data.labels[chosen]]
-    loss, taken, sure = 0.0, list[NDArray[np.int64]](), list[NDArray[np.float64]]()
+    loss, top5 = 0.0, 0
+    taken, sure = list[NDArray[np.int64]](), list[NDArray[np.float64]]()
     for part_of in np.array_split(np.arange(len(chosen)), -(-len(chosen) // BATCH)):
         images = np.repeat(data.images[chosen[part_of]], channels // data.shape[0], axis=1)
         scores = classifier._scores(images).cpu()
         truth = torch.from_numpy(labels[part_of])
         loss += float(F.cross_entropy(scores.double(), truth, reduction="sum"))
-        taken.append(scores.argmax(1).numpy())
+        best = scores.argsort(stable=True, descending=True)[:, :TOP]
+        top5 += int((best == truth[:, None]).sum())
+        taken.append(best[:, 0].numpy())
         sure.append(scores.double().softmax(1).amax(1).numpy())
     answers, probabilities = np.concatenate(taken), np.concatenate(sure)
     counts = np.zeros((len(known), len(known)), np.int64)
@@ -366,7 +378,7 @@ def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evalu
         for k in wrong[np.argsort(-probabilities[wrong], kind="stable")[:MISTAKES]]
     )
     right = int(counts.trace())
-    return Evaluation(len(chosen), right, loss / len(chosen), confusion, mistakes)
+    return Evaluation(len(chosen), right, loss / len(chosen), top5, confusion, mistakes)
 
 
 def _with_channels(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

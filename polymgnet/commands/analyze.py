@@ -48,7 +48,7 @@ def analyze(
                 f"--out is {out}, for several runs; one run's tables are in its report/"
             )
         check_folder(out)
-        from analysis.comparison import FILES
+        from analysis.runs.comparison import FILES
 
         for name in (*FILES, ALONG):
             if (out / name).exists():
@@ -64,9 +64,9 @@ def analyze(
         several = {"reports": documents, "comparison": found}
         console.emit(documents[0] if len(documents) == 1 else several)
         return
-    from analysis import in_short
-    from analysis.along_text import along_text, smoothers_in_lines
-    from analysis.report import can_write, report_folder, write_files
+    from analysis.along.text import along_text, smoothers_in_lines
+    from analysis.runs import in_short
+    from analysis.runs.report import can_write, report_folder, write_files
 
     for run, report, way in zip(given, reports, ways, strict=True):
         where, lines = report_folder(run), in_short.run_in_lines(report)
@@ -96,7 +96,7 @@ def analyze(
 
 def _compare(found: Any) -> None:
     """Several runs: three sentences, and a table of runs, configurations and differences each."""
-    from analysis import in_short
+    from analysis.runs import in_short
 
     console.say("\n".join(in_short.runs_in_short(found)))
     console.table("Runs", in_short.RUN_COLUMNS, in_short.run_rows(found), keys=2)
@@ -110,9 +110,9 @@ def _compare(found: Any) -> None:
 
 def _write(found: Any, ways: list[Any], out: Path) -> None:
     """The tables of several runs in full."""
-    from analysis.along_text import several_text
-    from analysis.comparison import write_comparison
-    from analysis.report import write_files
+    from analysis.along.text import several_text
+    from analysis.runs.comparison import write_comparison
+    from analysis.runs.report import write_files
 
     write_comparison(found, out)
     accuracies = {report.run: report.facts["test_accuracy"] for report in found.reports}

@@ -11,6 +11,7 @@ from polymgnet import console, options
 from polymgnet.errors import Failure
 from polymgnet.matrices import of_command
 from polymgnet.options import option
+from polymgnet.wording import worded
 
 MOST = 10_000  # timed runs of a smoother
 SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
@@ -197,9 +198,9 @@ def _show(result: Any, title: str) -> None:
     if remark := console.coarsened_remark(result.axes, len(result.shape)):
         console.say(f"note: {remark}")
     for text in result.left_out:
-        console.say(f"left out: {text}")
+        console.say(f"left out: {worded(text)}")
     for text in result.doubts:
-        console.say(f"warning: {text}")
+        console.say(f"warning: {worded(text)}")
     for line in result.verdict:
         console.say(line)
 

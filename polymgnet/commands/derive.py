@@ -23,6 +23,7 @@ from polymgnet.options import (
     one_of,
     option,
 )
+from polymgnet.wording import worded
 
 
 def _read_points(path: Path) -> Any:
@@ -137,8 +138,8 @@ def derive(
         Path | None,
         option(
             "--out FILE",
-            "Write the coefficients and where they come from to a JSON file, for train --init"
-            " file:FILE.",
+            "Write the coefficients and where they come from to a JSON file, for --init of solve"
+            " and lfa, train --init file:FILE, and export.",
         ),
     ] = None,
     force: Force = False,
@@ -194,7 +195,7 @@ def derive(
         of = model_problem(problem or MODEL, n, dict.fromkeys((1, 2, 3), 63), boundary or SIDES)
         if get_family(family).needs == "operator":  # its matrix is made
             check_size(of, "sparse", chosen=False)
-    doubts = of.doubts if isinstance(of, Level) else ()
+    doubts = [worded(text) for text in of.doubts] if isinstance(of, Level) else []
     if isinstance(of, Level):
         of = of.operator_record(check_name(scaling, SCALINGS, "scaling"))
     dim = len(sizes) if sizes is not None else getattr(of, "dim", None)

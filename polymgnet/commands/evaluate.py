@@ -5,6 +5,8 @@ from typing import Annotated
 from polymgnet import console
 from polymgnet.options import Json, Run, option
 
+MANY = 10  # classes: where there are more, the top-5 accuracy is shown too
+
 
 def evaluate(
     run: Run,
@@ -27,9 +29,10 @@ def evaluate(
     and which images it takes for another class, at most 20, the surest answers first.
 
     An image of a folder has its name, another its index in `load_data(NAME).images`. With --json
-    there is the confusion matrix: class, answer, number of images. Images of other
-    data in a folder are scaled and cut to the size of the run's. The interval is what the number of
-    images allows (95 %, Wilson); it knows nothing of another training.
+    there is the confusion matrix: class, answer, number of images. A network of more than ten
+    classes has a top-5 accuracy beside it: the class is among the five highest scores. Images of
+    other data in a folder are scaled and cut to the size of the run's. The interval is what the
+    number of images allows (95 %, Wilson); it knows nothing of another training.
 
     Example: polymgnet evaluate runs/q2 --data folder:others
     """
@@ -50,9 +53,10 @@ def evaluate(
         section = section.model_copy(update={"name": data, "size": side, "test": None})
     part = part or ("all" if others else "test")
     found = measured(classifier, nets.load_data(**section.arguments()), part)
-    low, high = fraction_interval(found.accuracy, found.images)
     if as_json:
-        numbers = {"accuracy": found.accuracy, "interval": [low, high], "loss": found.loss}
+        interval = fraction_interval(found.accuracy, found.images)
+        numbers = {"accuracy": found.accuracy, "interval": interval, "loss": found.loss}
+        numbers["top5_accuracy"] = found.top5_accuracy
         counts = {"images": found.images, "right": found.right}
         classes = {name: {"right": k, "images": n} for name, (k, n) in found.classes.items()}
         where = {"run": run, "data": section.name, "part": part}
@@ -69,11 +73,18 @@ def evaluate(
         shown = {"classes": classes, "confusion": found.confusion, "mistakes": mistakes}
         console.emit({**where, **counts, **numbers, **shown})
         return
+    shares = {"accuracy": found.accuracy}
+    if len(classifier.classes) > MANY:
+        shares["top-5 accuracy"] = found.top5_accuracy
+    ends = {name: fraction_interval(share, found.images) for name, share in shares.items()}
     console.facts(
         f"{run} on {section.name}, {part}",
         [
             ("images", f"{found.images:,}, {found.right:,} right"),
-            ("accuracy", f"{100 * found.accuracy:.2f} % ({100 * low:.2f} to {100 * high:.2f})"),
+            *(
+                (name, f"{100 * shares[name]:.2f} % ({100 * low:.2f} to {100 * high:.2f})")
+                for name, (low, high) in ends.items()
+            ),
             ("loss", console.number(found.loss)),
         ],
     )

@@ -26,8 +26,8 @@ def _completed(incomplete: str) -> list[str]:
 
 def _learned(run: Path, level: int) -> tuple[Any, str]:
     """The learned polynomial of one level of a run, and what to be told of its batch norms."""
-    from analysis.effective import has_norms
-    from analysis.records import read_run
+    from analysis.levels.effective import has_norms
+    from analysis.runs.records import read_run
     from mgtheory import InitialCoefficients
     from mgtheory.derive import versions
 

@@ -66,7 +66,7 @@ def figures(
         guard = partial(console.refuse_foreign, force=force) if out else None
         paths = draw(folder, progress=step, guard=guard)
     if out is None and len(given) == 1:  # with --out nothing is written into the run
-        from analysis.board import write_pictures
+        from analysis.runs.board import write_pictures
 
         shown = {path.stem: path for path in map(Path, paths) if path.suffix == ".png"}
         write_pictures(given[0], shown)

@@ -104,7 +104,7 @@ def page_at_end(
         if target.is_file() and target.stat().st_mtime >= made:
             return target
         console.refuse_foreign(target, force=False)
-        from analysis.comparison import configuration_of
+        from analysis.runs.comparison import configuration_of
         from figures.page.runs import write_page
 
         if len(runs) > MOST:
@@ -179,6 +179,11 @@ def folders(
             raise ValueError(
                 f"{path} is no run, study or demo: it is not a run folder and holds no finished"
                 " run; give a folder that train, study or demo wrote, or a study's file"
+            )
+        if not any((one / "config.json").exists() for one in inside):
+            raise ValueError(
+                f"{path} holds no run of a network; smoothers, which are compared in a study of"
+                " kind smoother, are shown by polymgnet study FILE"
             )
         found += inside
     return found, page if len(given) == 1 else Path(PAGE), labels

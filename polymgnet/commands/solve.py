@@ -11,6 +11,7 @@ from polymgnet import console, options
 from polymgnet.errors import Failure
 from polymgnet.matrices import of_command, read_vector
 from polymgnet.options import option
+from polymgnet.wording import worded
 
 # what the document takes from the solution as it is
 REPORTED = (
@@ -199,6 +200,8 @@ def solve(
         "backend": backend,
         "krylov": krylov,
         **{name: getattr(solution, name) for name in REPORTED},
+        "message": worded(solution.message),
+        "warnings": [worded(text) for text in solution.warnings],
         "work_units": solution.work_units or None,
         "compile_seconds": getattr(hierarchy, "compile_seconds", None),
         "error": error,
@@ -228,7 +231,7 @@ def solve(
             _show_levels(hierarchy, document["levels"])
         _show(document, reference)
     if not solution.converged:
-        message = solution.message if as_json else _ended(document)
+        message = document["message"] if as_json else _ended(document)
         raise Failure(f"{solution.reason}: {message}{_way_on(document)}")
 
 
@@ -354,4 +357,6 @@ def _show(result: dict[str, Any], exact: str) -> None:
         *([("written to", str(result["out"]))] if result["out"] else []),
         *([("page", str(result["report"]))] if result.get("report") else []),
     ]
-    console.facts(f"{result['unknowns']:,} unknowns, backend {result['backend']}", pairs)
+    count = result["unknowns"]
+    size = f"{count:,} unknown{'s' * (count != 1)}"
+    console.facts(f"{size}, backend {result['backend']}", pairs)

@@ -152,7 +152,7 @@ def study(
         console.emit({"out": plan.out, **found, "page": page()[0]})
     elif rows:
         from analysis.numbers import plain
-        from analysis.studies import MEASURES
+        from analysis.studies.grid import MEASURES
 
         keys = list(rows[0].point)
         shown = {

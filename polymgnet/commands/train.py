@@ -174,8 +174,8 @@ def _network_of(file: str) -> list[str]:
 
 def _outlook(model: Any, data: Any) -> str:
     """Before the first step: which coefficients the placement makes meaningless."""
-    from analysis.identifiability import outlook
-    from analysis.level_state import level_states
+    from analysis.levels.identifiability import outlook
+    from analysis.levels.state import level_states
 
     return outlook(level_states(model, data.shape[1:]))
 

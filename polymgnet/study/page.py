@@ -37,9 +37,9 @@ def write_page(
     target = whole if scale is None else folder / f"{name_of(file, scale)}.md"
     # and then so are the figures beside it
     ours = force or target.is_file() or whole.is_file()
-    from analysis.studies import STARTS, Grid, Question
-    from analysis.study_along import along_section
-    from analysis.study_text import page, scale_text
+    from analysis.studies.along import along_section
+    from analysis.studies.grid import STARTS, Grid, Question
+    from analysis.studies.text import page, scale_text
     from mgtheory._files import write_atomically
 
     sections: dict[str, str] = {}

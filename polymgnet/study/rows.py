@@ -62,7 +62,7 @@ def _of_start(folder: Path) -> dict[str, Any]:
         row["features"] = features
     starts = [mu for mu in row.get("smoothing_factor", ()) if mu is not None]
     if any(mu < 1 for mu in starts):
-        from analysis.along import learned_factors
+        from analysis.along.training import learned_factors
 
         row["learned"] = learned_factors(folder)
     return row

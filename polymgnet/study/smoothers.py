@@ -5,10 +5,11 @@ import functools
 import inspect
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from polymgnet.console import write_json
-from polymgnet.errors import one_line
+from polymgnet.console import Lines, silent, write_json
+from polymgnet.errors import Stopped, one_line
 from polymgnet.study.run import Run, digest_of
 
 # key of a run's settings -> what it may be; those without a default must be given
@@ -20,7 +21,13 @@ SETTINGS: dict[str, type] = {
 GIVEN = ("problem", "n", "degree", "smoother")
 LEARNED = "learned"
 OF_LEARNING = ("start", "per", "loss", "power", "steps")
-CYCLES = 30
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Who hears how learning goes on. It makes no difference to what is learned: all are equal."""
+
+    progress: Callable[[int, str], None] | None = field(default=None, compare=False)
 
 
 class SmootherRun(Run):
@@ -82,13 +89,26 @@ class SmootherRun(Run):
         stop: Callable[[], bool] | None = None,
         progress: bool = False,
     ) -> None:
-        """Derive or learn, measure, and write the summary."""
+        """Derive or learn, measure, and write the summary; `report` hears of the learning. Stopped
+        where a signal or `stop` asked for it; nothing of the learning is kept."""
         import torch
 
         from nets.training.folder import environment
+        from nets.training.signals import StopRequest
 
-        began = time.perf_counter()
-        measured = measure(**self._given)
+        name, began = self.folder.name, time.perf_counter()
+        step = Lines(name, None) if progress else silent
+
+        def learns(cycles: int, state: str) -> None:
+            said = f"{cycles:,} cycles, {state}"
+            step(cycles, said)
+            if report is not None:
+                report(f"{name}, {said}")
+            if asked():
+                raise Stopped(f"stopped as asked in {self.folder}; the same command learns it anew")
+
+        with StopRequest(stop) as asked:
+            measured = measure(**self._given, heard=Heard(learns))
         measured["seconds"] = round(time.perf_counter() - began, 3)
         by = environment(torch.device("cpu"))
         write_json(self.folder / "summary.json", {**measured, "environment": by})
@@ -104,6 +124,7 @@ def measure(
     pre: int,
     post: int,
     seed: int,
+    heard: Heard = Heard(),
     **learning: Any,
 ) -> dict[str, Any]:
     """The factor of the V-cycle with a smoother; of a learned one that of its start as well. Or why
@@ -112,13 +133,15 @@ def measure(
 
     from mgtheory import Hierarchy, problems
     from mgtheory.comparison import derived
+    from nets.pde.learned import measured_factor
 
     given = problems.create(problem, n, boundary=boundary)
     around: dict[str, Any] = {"pre": pre, "post": post}
 
     def factor(before: Any, after: Any = None) -> float:
         hierarchy = Hierarchy.build(given, smoother=before, post_smoother=after, **around)
-        return measured_factor(given, hierarchy, np.random.default_rng(seed))
+        error = np.random.default_rng(seed).standard_normal(given.unknowns)
+        return measured_factor(hierarchy, error)
 
     family = learning["start"] if smoother == LEARNED else smoother
     try:
@@ -127,34 +150,25 @@ def measure(
         return {"refused": one_line(error)}
     if smoother != LEARNED:
         return {"factor": factor(classical)}
-    found = learned(problem, n, degree, boundary=boundary, **around, **learning)
+    found = learned(problem, n, degree, heard, boundary=boundary, **around, **learning)
     legs = [lambda level, leg=leg: leg[level.index] for leg in (found.before, found.after)]
     return {"factor": factor(*legs), "factor_start": factor(classical), "reason": found.reason}
 
 
 @functools.lru_cache(maxsize=64)  # the runs that differ in their seed learn the same
-def learned(problem: str, n: int, degree: int, *, boundary: str, **options: Any) -> Any:
-    """What `nets.learn_smoother` finds, from the same random errors where it needs any."""
+def learned(
+    problem: str, n: int, degree: int, heard: Heard, *, boundary: str, **options: Any
+) -> Any:
+    """What `nets.learn_smoother` finds, from the same random errors where it needs any;
+    KeyboardInterrupt where Ctrl-C ended it, for a row is one of a search to its end."""
     import torch
 
     from mgtheory import problems
+    from nets.pde.descent import INTERRUPTED
     from nets.pde.learn import learn_smoother
 
-    given = problems.create(problem, n, boundary=boundary)
-    return learn_smoother(given, degree, generator=torch.Generator().manual_seed(0), **options)
-
-
-def measured_factor(problem: Any, hierarchy: Any, rng: Any) -> float:
-    """The error's reduction a cycle in the 2-norm: geometric mean of the last third of `CYCLES`
-    from a random error. The convergence factor, up to what so many cycles leave."""
-    import numpy as np
-
-    e = rng.standard_normal(problem.unknowns)
-    norms = []
-    for _ in range(CYCLES):
-        e = e - hierarchy.apply(problem.A @ e)
-        if problem.nullspace is not None:
-            e = e - e.mean()
-        norms.append(float(np.linalg.norm(e)))
-        e = e / norms[-1]
-    return float(np.exp(np.mean(np.log(norms[-CYCLES // 3 :]))))
+    given, rng = problems.create(problem, n, boundary=boundary), torch.Generator().manual_seed(0)
+    found = learn_smoother(given, degree, generator=rng, progress=heard.progress, **options)
+    if found.reason.startswith(INTERRUPTED):
+        raise KeyboardInterrupt
+    return found

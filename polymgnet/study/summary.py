@@ -32,7 +32,7 @@ def summarise(results: Iterable[tuple[Run, Mapping[str, Any]]]) -> list[Row]:
     """A row for every point of the grid but the seed, with its estimates, from the finished runs
     and what they measured."""
     from analysis.stats import groups_of
-    from analysis.studies import MEASURES, Cell, place_of
+    from analysis.studies.grid import MEASURES, Cell, place_of
 
     rows = []
     for members in groups_of(results, lambda one: json.dumps(place_of(one[0].point))).values():
@@ -45,7 +45,7 @@ def summarise(results: Iterable[tuple[Run, Mapping[str, Any]]]) -> list[Row]:
 
 def tested_on(results: Iterable[tuple[Run, Mapping[str, Any]]]) -> int | None:
     """The number of test images of the finished runs; None where they differ or are unknown."""
-    from analysis.records import tested_on
+    from analysis.runs.records import tested_on
 
     counts = {
         measured["test_images"] if "test_images" in measured else tested_on(run.folder)

@@ -22,8 +22,8 @@ from figures import (
 from figures.curves import plain_labels
 from figures.damping import amplified, colour_bar, colour_limit, draw_amplified, draw_disc
 from figures.gallery import GALLERY
+from figures.runs.several import draw_compared
 from figures.spectra import draw_root_strip, piled_up
-from figures.study import draw_compared
 from figures.style import ROLES, figure, look_of, looks, paper
 from mgtheory import ResidualPolynomial
 from mgtheory.families import FAMILIES

@@ -4,13 +4,16 @@ means do not hide the others."""
 import numpy as np
 import pytest
 
-from analysis.studies import Grid, Question
+from analysis.studies.grid import Grid, Question
 from figures.studies import (
+    BEYOND,
+    MEANS,
     _look,
     draw_along,
     draw_costs,
     draw_start,
     kind_of,
+    start_figure,
     study_figure,
     undominated,
 )
@@ -98,9 +101,50 @@ def test_what_is_cut(ax, far, worst):
     (places,) = QUESTION.panels(made).values()
     draw_along(ax, made, places, "train_loss", question=QUESTION)
     low, high = ax.get_ylim()
-    assert [k for k, y in losses.items() if not low < y < high] == (
-        ["other"] if (far, worst) == (9.0, "other") else []
-    )
+    hidden = [k for k, y in losses.items() if not low < y < high]
+    assert hidden == (["other"] if (far, worst) == (9.0, "other") else [])
+    assert beyond(ax) == [("^", high)] * len(hidden)
+
+
+def beyond(ax):
+    """(marker, end of the axis) of what is drawn there for a mean beyond it."""
+    ends = [line for line in ax.lines if line.get_gid() == BEYOND]
+    return [(line.get_marker(), y) for line in ends for y in line.get_ydata()]
+
+
+@pytest.mark.parametrize("far", [9.0, None])
+def test_no_mean_is_left_out_in_silence(far):
+    """The worst of a shared axis stands at its end, at its own x, and the legend says what that is;
+    what lies just beyond the others is no reason to cut."""
+    losses = {"mine": 0.7, "a": 0.5, "b": 0.52, "c": 0.55, "d": 0.6, "near": 0.74}
+    losses |= {"other": far} if far else {}
+    given = [
+        (
+            {"seed": seed, "k": 2, "start": start},
+            {"train_loss": y, "test_accuracy": 1 - y / 10, "max_modulus": [2.0 + y]},
+        )
+        for start, y in losses.items()
+        for seed in (0, 1)
+    ]
+    made = Grid.of(given, "start")
+    question = Question.of({**GIVEN, "along": "k", "measures": ["train_loss", "test_accuracy"]})
+    with paper():
+        drawn = study_figure(made, question)
+        shown = start_figure(made, question, "max_modulus")
+    axes = (*drawn.axes, *shown.axes)
+    assert len(axes) == 3
+    ends = [
+        ("^", axes[0].get_ylim()[1]),
+        ("v", axes[1].get_ylim()[0]),
+        ("^", axes[2].get_ylim()[1]),
+    ]
+    assert [beyond(ax) for ax in axes] == ([[end] for end in ends] if far else [[], [], []])
+    assert axes[0].get_ylim()[0] < 0.5 < 0.74 < axes[0].get_ylim()[1] < 9
+    at = [line.get_xdata().item() for line in axes[2].lines if line.get_gid() == BEYOND]
+    assert at == pytest.approx([11.0] if far else [])
+    titles = [one.legends[0].get_title().get_text() for one in (drawn, shown)]
+    said = f"; {BEYOND}" if far else ""
+    assert titles == [f"{MEANS}{said}", f"means over the seeds{said}"]
 
 
 def test_max_modulus(ax):

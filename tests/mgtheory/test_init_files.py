@@ -115,6 +115,23 @@ def test_a_provenance_that_is_no_object_is_refused():
             InitialCoefficients.from_dict({**document, "provenance": wrong})
 
 
+@pytest.mark.parametrize(
+    ("interval", "problem", "said"),
+    [
+        ([1.0], {}, "damaged: not enough values"),
+        (["a", 2.0], {}, "damaged: could not convert string to float: 'a'"),
+        ([1.0, 2.0], {"name": "poisson2d"}, "damaged: 'shape' is missing"),
+    ],
+)
+def test_a_damaged_file_of_schema_1_is_called_so(interval, problem, said):
+    data = derive("chebyshev", 3, (1.0, 2.0)).to_dict() | {"schema": 1, "interval": interval}
+    data["provenance"]["source"] = {"problem": problem}
+    with pytest.raises(ValueError, match=f"initial coefficients are {said}"):
+        InitialCoefficients.from_dict(data)
+    with pytest.raises(ValueError, match="kind is 'start', must be 'initial_coefficients'"):
+        InitialCoefficients.from_dict(data | {"kind": "start"})
+
+
 def test_a_file_of_schema_1_was_made_for_all_axes():
     problem = create("anisotropic2d", n=31)
     data = derive("chebyshev", 3, problem, axes="all").to_dict() | {"schema": 1}
@@ -123,7 +140,7 @@ def test_a_file_of_schema_1_was_made_for_all_axes():
     data["provenance"]["source"] = {"problem": named}
     read = InitialCoefficients.from_dict(data)
     assert read.operator.axes == (0, 1)
-    with pytest.raises(ValueError, match="coarsened axes"):
+    with pytest.raises(ValueError, match=r"made with axes \(0, 1\) coarsened"):
         read.on(problem)
 
 

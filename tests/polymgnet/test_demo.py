@@ -192,7 +192,7 @@ def test_finished_demo_is_left_alone(finished, monkeypatch):
     before = contents(folder)
     for name in ("train_networks", "draw", "nearest_neighbour"):
         monkeypatch.setattr(demo, name, None)
-    monkeypatch.setattr("analysis.report.analyse", None)
+    monkeypatch.setattr("analysis.runs.report.analyse", None)
     assert demo.run(folder, settings=TINY) == {**result, "folder": str(folder)}
     assert contents(folder) == before
 

@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix
 
 import nets
 import nets.training.export
-from analysis.records import read_run
+from analysis.runs.records import read_run
 from mgtheory import derive
 from mgtheory.export import TARGETS, Export
 from nets import training
@@ -117,6 +117,15 @@ def test_an_image_that_cannot_be_read_leaves_the_others(trained, pictures, run):
     (one,) = found["unread"]
     assert one["image"] == str(pictures / "broken.png")
     assert one["reason"] in shown.err
+
+
+def test_evaluate_shows_the_top_5_accuracy_of_many_classes(trained, document, run, monkeypatch):
+    out, _ = trained
+    found = document("evaluate", out)
+    line = f"top-5 accuracy  {100 * found['top5_accuracy']:.2f} % ("
+    assert "top-5" not in run("evaluate", out).out  # the digits have ten
+    monkeypatch.setattr("polymgnet.commands.evaluate.MANY", 9)
+    assert line in run("evaluate", out).out
 
 
 def test_evaluate_is_the_summary_s(trained, pictures, document, run):

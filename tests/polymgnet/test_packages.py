@@ -111,7 +111,7 @@ def test_python_code_is_told_what_hides_a_package_that_is_needed(crowded):
 
 
 def test_no_run_writes_a_folder_that_is_named_like_a_package():
-    from analysis.report import FOLDER
+    from analysis.runs.report import FOLDER
     from nets.training.folder import CONTENT
     from polymgnet import demo
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 import analysis
-from analysis import in_short
 from analysis.numbers import number
+from analysis.runs import in_short
 from polymgnet import console
 from polymgnet.cli import main
 

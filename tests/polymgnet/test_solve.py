@@ -37,7 +37,7 @@ def test_levels_end_where_they_are_told_to(document, refused):
         data = document(*words, levels)
         assert len(data["levels"]) == levels
         assert (data["iterations"] < 3) == (levels == 1)
-    assert "max_levels from 2 on" in refused(*words, 1, "--backend", "torch")
+    assert "a larger grid or more levels" in refused(*words, 1, "--backend", "torch")
     assert "--max-levels" in refused(*words, 0)
 
 

@@ -119,7 +119,7 @@ def test_the_end_is_measured_where_a_level_starts_as_a_smoother(
     levels = [{"max_modulus": 2.0, "smoothing_factor": mu} for mu in starts]
     (tmp_path / "init.json").write_text(json.dumps({"levels": levels}))
     run = SimpleNamespace(digest="x", point={}, folder=tmp_path, summary=dict)
-    monkeypatch.setattr("analysis.along.learned_factors", lambda folder: ends)
+    monkeypatch.setattr("analysis.along.training.learned_factors", lambda folder: ends)
     row = row_of(run)
     assert row["smoothing_factor"] == starts
     assert row["max_modulus"] == [2.0, 2.0]

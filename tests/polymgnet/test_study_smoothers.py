@@ -1,16 +1,19 @@
 """A study of smoothers: what its rows measure, what it refuses, and by what a run is found."""
 
+import functools
 import inspect
+import re
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
+from nets.pde.descent import INTERRUPTED
 from nets.pde.learn import learn_smoother
-from polymgnet.study.smoothers import SmootherRun, measure, measured_factor
+from polymgnet.errors import Stopped
+from polymgnet.study.smoothers import SmootherRun, learned, measure
 
 
-def test_a_study_of_smoothers(document, tmp_path):
+def test_a_study_of_smoothers(document, refused, tmp_path):
     """Its rows have the measured factor: of damping all but the smooth errors of poisson1d, and of
     what is learned from there, which is no larger; a family without that degree says so."""
     file = tmp_path / "smooth.toml"
@@ -21,12 +24,35 @@ def test_a_study_of_smoothers(document, tmp_path):
         + ' { label = "l", smoother = "learned", steps = 1, power = 4 }]\n'
     )
     data = document("study", file, "--jobs", 1)
-    classical, refused, learned = (entry["summary"] for entry in data["runs"])
+    classical, missing, learned = (entry["summary"] for entry in data["runs"])
     assert learned["factor_start"] == classical["factor"]
     assert 0 < learned["factor"] < classical["factor"] < 0.3
-    assert "factor" not in refused
-    assert "mls" in refused["refused"]
+    assert "factor" not in missing
+    assert "mls" in missing["refused"]
     assert len((tmp_path / "smooth.jsonl").read_text().splitlines()) == 3
+    for command, of in (("report", file), ("analyze", tmp_path / "runs"), ("figures", file)):
+        assert "holds no run of a network; smoothers" in refused(command, of)
+
+
+def test_a_learning_is_heard_of_and_its_end_by_ctrl_c_is_no_row(tmp_path, monkeypatch):
+    """What was found until then is not what the settings stand for."""
+    given = {"problem": "poisson2d", "n": 15, "degree": 2, "smoother": "learned", "steps": 1}
+    heard = []
+    SmootherRun({}, "", given, tmp_path / "whole")(report=heard.append)
+    assert re.fullmatch(r"whole, [\d,]+ cycles, loss 0\.\d+", heard[-1])
+
+    learned.cache_clear()
+    stopped = SmootherRun({}, "", given, tmp_path / "stopped")
+    with pytest.raises(Stopped, match="the same command learns it anew"):
+        stopped(stop=lambda: True)
+    assert not stopped.finished
+    cut = SimpleNamespace(reason=f"{INTERRUPTED}; the loss fell further")
+    ended = functools.wraps(learn_smoother)(lambda *_, **__: cut)
+    monkeypatch.setattr("nets.pde.learn.learn_smoother", ended)
+    run = SmootherRun({}, "", given, tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert not run.finished
 
 
 @pytest.mark.parametrize(
@@ -80,36 +106,23 @@ def test_a_fault_is_no_row(run, tmp_path, monkeypatch):
     def broken(*given):
         raise ValueError("array must not contain infs or NaNs")
 
-    monkeypatch.setattr("polymgnet.study.smoothers.measured_factor", broken)
+    monkeypatch.setattr("nets.pde.learned.measured_factor", broken)
     result = run("study", file)
     assert result.status == 1
     assert "array must not contain infs" in result.err
     assert not (tmp_path / "smooth.jsonl").exists()
 
 
-@pytest.mark.parametrize("constant", [False, True])
-def test_the_factor_is_that_of_the_error_in_the_long_run(constant):
-    """Of a cycle that leaves 0.9 of one part and 0.5 of 99 others: 0.9; and 0.5 where that one is
-    the constant, which a singular problem does not have."""
-    n = 100
-    Q = np.linalg.qr(np.c_[np.ones(n), np.eye(n)[:, 1:]])[0]
-    keeps = Q @ np.diag([0.9] + [0.5] * (n - 1)) @ Q.T
-    problem = SimpleNamespace(unknowns=n, A=np.eye(n), nullspace=np.ones(n) if constant else None)
-    cycle = SimpleNamespace(apply=lambda r: r - keeps @ r)
-    found = measured_factor(problem, cycle, np.random.default_rng(0))
-    assert found == pytest.approx(0.5 if constant else 0.9, rel=1e-6)
-
-
 def test_what_was_learned_for_a_leg_smooths_on_that_leg(monkeypatch, tmp_path):
     """Before the correction one polynomial of every level, after it another."""
-    learned = SimpleNamespace(before="abc", after="xyz", reason="")
+    legs = SimpleNamespace(before="abc", after="xyz", reason="")
     seen = []
 
     def build(problem, *, smoother, post_smoother, **around):
         seen.append((smoother, post_smoother))
 
-    monkeypatch.setattr("polymgnet.study.smoothers.learned", lambda *given, **options: learned)
-    monkeypatch.setattr("polymgnet.study.smoothers.measured_factor", lambda *given: 0.5)
+    monkeypatch.setattr("polymgnet.study.smoothers.learned", lambda *given, **options: legs)
+    monkeypatch.setattr("nets.pde.learned.measured_factor", lambda *given: 0.5)
     monkeypatch.setattr("mgtheory.Hierarchy.build", build)
     given = {"problem": "poisson1d", "n": 7, "degree": 1, "smoother": "learned"}
     measure(**SmootherRun({}, "", given, tmp_path)._given)

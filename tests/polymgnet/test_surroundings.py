@@ -149,7 +149,7 @@ def test_git_variables_name_no_other_revision(monkeypatch):
 )
 def test_byte_order_marks_in_a_run(trained, tmp_path, name):
     """As some editors write them before UTF-8."""
-    from analysis.records import read_run, tested_on
+    from analysis.runs.records import read_run, tested_on
 
     run = shutil.copytree(trained, tmp_path / "run")
     before = read_run(run)

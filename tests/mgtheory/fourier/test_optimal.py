@@ -57,6 +57,34 @@ def test_fourth_kind_is_optimal_in_one_dimension(degree):
     )
 
 
+def test_the_proof_for_one_dimension():
+    """The factor is sup s q(s)^2 + (1 - s) q(1 - s)^2, which is at least max t q^2; of no q is that
+    below 1/(2k + 1)^2. With a root of its own before and after, the sum without squares is 0."""
+    rng, s = np.random.default_rng(0), np.linspace(0, 1, 4001)
+    for k in (1, 2, 3, 6):
+        near = chebyshev4(k, lmax=1.0).roots.real
+        for spread in (1e-3, 0.1, 0.5):
+            q = ResidualPolynomial(near * np.exp(spread * rng.standard_normal(k)))
+            square = s * q(s) ** 2
+            found = two_grid_factor(laplacian(1), q.scaled(4.0)).factor
+            assert found == pytest.approx((square + square[::-1]).max(), rel=1e-4)
+            assert found >= square.max() * (1 - 1e-6) > (2 * k + 1) ** -2
+    before, after = ResidualPolynomial([4.0]), ResidualPolynomial([2.0])
+    assert two_grid_factor(laplacian(1), before, post_smoother=after).factor < 1e-7
+
+
+def test_what_the_coarse_grid_leaves_along_a_diagonal_without_diffusion():
+    """At theta = (tau, -tau), tau -> 0: half with the Galerkin product, 3/4 rediscretised, whatever
+    the smoother."""
+    stencil = rotated_anisotropic(1e-8, np.pi / 4)
+    nothing, tau = ResidualPolynomial.from_weights([0.0]), np.array([[0.01, -0.01]])
+    for coarsening, left in (("galerkin", 1 / 2), ("rediscretise", 3 / 4)):
+        cycle = LocalCycle(stencil, nothing, pre=0, post=0, coarsening=coarsening)
+        assert abs(cycle.error_operator(tau)[0, 0, 0]) == pytest.approx(left, abs=1e-3)
+        smooth = two_grid_factor(stencil, "chebyshev4", degree=16, coarsening=coarsening).factor
+        assert left < smooth < left + 0.02
+
+
 @pytest.mark.parametrize(
     ("stencil", "degree", "options"),
     [

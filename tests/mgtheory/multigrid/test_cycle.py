@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
+from mgtheory import derive
 from mgtheory.matrixfree import StencilHierarchy
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.solution import Reason
@@ -315,6 +316,18 @@ def test_growth_of_low_frequencies_is_no_amplification():
     solution = Hierarchy.build(problem, smoother=q).solve(problem.b)
     assert solution.converged
     assert solution.warnings == ()
+
+
+@pytest.mark.parametrize("derived_before", [True, False])
+def test_a_polynomial_that_amplifies_by_itself_is_no_matter_of_lmax(derived_before):
+    """`bounded` of degree 1 has q(b) = 1 - 7, wherever the spectrum ends."""
+    problem = poisson((31, 31))
+    given = derive("bounded", 1, problem) if derived_before else "bounded"
+    degree = None if derived_before else 1
+    solution = Hierarchy.build(problem, smoother=given, degree=degree).solve(problem.b)
+    assert solution.reason is Reason.DIVERGED
+    assert "on the very spectrum that it was derived for" in solution.message
+    assert "too small" not in solution.message
 
 
 @pytest.mark.filterwarnings("error")

@@ -81,6 +81,38 @@ def test_the_longest_step_on_a_disc(k, M):
         assert found.step == pytest.approx((M - 1 / M) / b, rel=2e-2 if M < 2 else 1e-4)
 
 
+@pytest.mark.parametrize("M", [1.5, 8.0, 50.0])
+def test_the_longest_step_of_degree_2_on_a_disc(M):
+    """For q = 1 - a z - c z^2 the maximum of |q|^2 on |z| = 1 is (1 + c)^2 (1 + a^2/(4 c)), largest
+    a where M^2 (1 - c) = (1 + c)^3."""
+    (c,) = (r.real for r in np.roots([1, 3, 3 + M**2, 1 - M**2]) if abs(r.imag) < 1e-12)
+    found = longest_step(2, amplification=M)
+    assert found.step == pytest.approx(2 * (c * (M**2 / (1 + c) ** 2 - 1)) ** 0.5, rel=1e-7)
+    np.testing.assert_allclose(found.polynomial.coefficients[2], -c, rtol=1e-3)
+
+
+@pytest.mark.parametrize("M", [2.0, 8.0])
+def test_the_longest_steps_tend_to_the_extremal_function_of_schwarz_and_pick(M):
+    q, z = longest_step(32, amplification=M).polynomial, circle(1.0, 200)
+    np.testing.assert_allclose(q(z), (1 - M * z) / (1 - z / M), atol=1e-2)
+    assert abs(q(0.9 * 2 / (M + 1 / M))) < 1 < abs(q(1.1 * 2 / (M + 1 / M)))  # its damped disc
+
+
+@pytest.mark.parametrize(("k", "optimal"), [(1, False), (4, False), (8, True)])
+def test_a_random_matrix_amplifies_most_vectors_by_less_than_m_and_some_by_more(k, optimal):
+    """The root mean square of |q(A) v|/|v| is that of |q| on the circle; M is no norm."""
+    n, M = 300, 8.0
+    A = np.random.default_rng(0).standard_normal((n, n)) / n**0.5
+    q = bounded(k, radius=1.0, amplification=M, optimal=optimal)
+    Q = np.eye(n) - A @ q.apply(A, np.eye(n))
+    mean = np.mean(np.abs(q(np.exp(2j * np.pi * np.arange(512) / 512))) ** 2) ** 0.5
+    assert np.linalg.norm(Q) / n**0.5 == pytest.approx(mean, rel=0.02)
+    assert mean < (1 + 1e-6) * M < 0.7 * np.linalg.norm(Q, 2)
+    if not optimal:
+        x = M ** (1 / k) - 1
+        assert mean**2 == pytest.approx(sum((math.comb(k, j) * x**j) ** 2 for j in range(k + 1)))
+
+
 SETS = {
     "disc": None,
     "shifted disc": 0.4 + np.exp(2j * np.pi * np.arange(512) / 512),

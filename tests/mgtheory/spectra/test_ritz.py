@@ -87,7 +87,7 @@ def test_a_planted_eigenvalue_is_below_the_bound(above, steps):
 @pytest.mark.parametrize("failure", [0.1, 1e-3])
 def test_the_bound_is_that_of_the_theorem(failure):
     """Each end is missed by more than e times the width of the spectrum with the probability 1.648
-    sqrt(n) exp(-(2k - 1) sqrt(e)) at most [Kuczynski, Wozniakowski 1992, theorem 3.2]."""
+    sqrt(n) exp(-(2k - 1) sqrt(e)) at most [Kuczynski, Wozniakowski 1992]."""
     found = LanczosEstimate(1.0, 3.0, (0.0, 0.0), 25, True, 1.0, 400)
     beyond = found.bound(failure) - found.largest
     width = found.largest - found.smallest + 2 * beyond  # as far below the smallest

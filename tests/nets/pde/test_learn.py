@@ -1,6 +1,8 @@
 """Learning on the equation: the loss against the cycle's error operator as a dense matrix, and what
 it does not depend on."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ import torch
 import nets
 from mgtheory import problems
 from nets.pde.descent import LOSSES, log_contraction
+from nets.pde.learned import measured_factor
 
 PROBLEMS = {
     "dirichlet": (lambda: problems.poisson((7, 7)), {"coarsest": 9}),
@@ -115,8 +118,57 @@ def test_no_loss_returns_what_is_worse_than_the_start(loss):
     assert learned.initial.provenance["options"]["loss"] == loss
 
 
+@pytest.mark.parametrize(
+    ("name", "loss"), [("poisson2d", "worst"), ("poisson2d", "mean"), ("variable2d", "worst")]
+)
+def test_ctrl_c_keeps_the_best_so_far(name, loss):
+    """In modes and on the grids: progress hears of ever more cycles and ever smaller losses, and
+    where it ends a search the best that was met is what is learned."""
+    heard, problem = [], problems.create(name, 15)
+    options = {"also": [], "loss": loss, "coarsest": 9, "generator": torch.Generator()}
+
+    def progress(cycles, text):
+        heard.append((cycles, float(text.removeprefix("loss ") or np.inf)))
+
+    whole = nets.learn_smoother(problem, 2, progress=progress, **options)
+    assert heard == sorted(heard, key=lambda told: (told[0], -told[1]))
+    assert heard[-1][1] == pytest.approx(min(whole.losses), rel=1e-3)
+    fallen = next(k for k, told in enumerate(heard) if told[1] < 0.999 * whole.losses[0])
+    assert fallen + 1 < len(heard)
+
+    def interrupt(cycles, text):
+        if cycles >= heard[fallen][0] and float(text.removeprefix("loss ") or np.inf) < np.inf:
+            stopped.append(cycles)
+            if len(stopped) == 1:
+                raise KeyboardInterrupt
+
+    stopped = []
+    options["generator"] = torch.Generator()
+    cut = nets.learn_smoother(problem, 2, progress=interrupt, **options)
+    assert (cut.reason, cut.converged) == ("interrupted", False)
+    assert min(whole.losses) <= cut.losses[-1] < cut.losses[0] == whole.losses[0]
+    assert cut.losses[-1] == pytest.approx(heard[fallen][1], rel=1e-3)
+    assert cut.factor < cut.factor_start
+
+
 def test_unknown_losses_and_families_are_refused():
     with pytest.raises(ValueError, match="loss is 'median', allowed are mean, worst"):
         nets.learn_smoother(problems.poisson((7, 7)), 2, loss="median")
     with pytest.raises(ValueError, match="'chebychev', known are"):
         nets.learn_smoother(problems.poisson((15, 15)), 2, also=["chebychev"])
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_the_factor_is_that_of_the_error_in_the_long_run(constant):
+    """Of a cycle that leaves 0.9 of one part and 0.5 of 99 others: 0.9; and 0.5 where that one is
+    the constant, which a singular problem does not have."""
+    n = 100
+    Q = np.linalg.qr(np.c_[np.ones(n), np.eye(n)[:, 1:]])[0]
+    keeps = Q @ np.diag([0.9] + [0.5] * (n - 1)) @ Q.T
+    cycle = SimpleNamespace(
+        levels=[SimpleNamespace(A=np.eye(n))],
+        nullspace=np.ones((n, 1)) / np.sqrt(n) if constant else None,
+        apply=lambda r, kind: r - keeps @ r,
+    )
+    found = measured_factor(cycle, np.random.default_rng(0).standard_normal(n))
+    assert found == pytest.approx(0.5 if constant else 0.9, rel=1e-6)

@@ -7,9 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import nets
 from mgtheory.polynomials.bounded import bounded
+from nets.models.registry import MODELS, ModelEntry
+from nets.start.block import start_blocks
 from nets.start.features import (
     CLOSE,
     LARGEST,
@@ -264,8 +267,90 @@ def test_of_features_and_amplification_the_later_counts():
         start(model, "bounded:features=-1")
     with pytest.raises(ValueError, match="none leaves the coefficients and takes no option"):
         start(model, "none:features=0.6")
-    with pytest.raises(ValueError, match="a block takes bounded:amplification=M"):
-        nets.PolynomialBlock(4, start="bounded:features=0.6")
+
+
+class Own(nn.Module):
+    """Blocks at falling resolutions and a head of two layers, as a user's network has them; `seen`
+    is what the last of them read."""
+
+    def __init__(self, count=2, start="bounded:features=0.6", dim=2):
+        super().__init__()
+        torch.manual_seed(count)
+        conv, norm = {2: nn.Conv2d, 3: nn.Conv3d}[dim], {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[dim]
+        self.stem = nn.Sequential(conv(1, 8, 3, padding=1), norm(8), nn.ReLU())
+        kind = {"placement": "relu_outside_nobn", "dim": dim}
+        blocks = [nets.PolynomialBlock(8, "q4", start=start, **kind) for _ in range(count)]
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 10))
+
+    def forward(self, x):
+        pooled = self.blocks(self.stem(x)).flatten(2).mean(2)
+        self.seen = self.head[:2](pooled).detach()
+        return self.head(pooled)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+@pytest.mark.parametrize("size", [0.6, 2.0])
+def test_blocks_of_a_network_of_ones_own_have_one_amplification(size, dim):
+    """At which what its last linear layer reads has that size; the network is left in its mode with
+    its norms as they were, and no start comes twice."""
+    model, images = Own(start=f"bounded:features={size}", dim=dim), torch.randn(24, 1, *(8,) * dim)
+    model.head.eval()
+    means = model.stem[1].running_mean.clone()
+    found = start_blocks(model, images)
+    assert torch.equal(model.stem[1].running_mean, means)
+    assert (model.training, model.head.training) == (True, False)
+    model(images)
+    seen = float(model.seen.std(0).square().mean().sqrt())
+    assert seen == pytest.approx(size, rel=1.05 * CLOSE)
+    assert found.features == pytest.approx(size, rel=1.05 * CLOSE)
+    M, largest = found.options["amplification"], []
+    for block in model.blocks:
+        q, b = block.level.polynomial(), block.report.radius
+        largest.append(abs(q(-b)))  # of equal roots the largest on the disc
+    assert largest == pytest.approx([M] * 2, rel=1e-4)
+    assert len(found.levels) == (2 if dim == 2 else 0)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    again = start_blocks(model, images)
+    assert (again.options, again.features) == ({}, None)
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+
+
+def test_more_blocks_amplify_less():
+    images = natural_images(1, (8, 8))
+    found = [start_blocks(Own(k), images).options["amplification"] for k in (1, 3, 6)]
+    assert found[0] > found[1] > found[2]
+
+
+def test_a_block_that_asks_for_features_waits_for_its_network():
+    images = natural_images(1, (8, 8))
+    for use in (lambda: Own()(images), lambda: Own().blocks[0].start((8, 8))):
+        with pytest.raises(
+            ValueError, match=r"call nets.start.block.start_blocks\(network, images"
+        ):
+            use()
+    unlike = nn.Sequential(*Own(1).blocks, *Own(1, "chebyshev4:features=0.6").blocks)
+    with pytest.raises(ValueError, match="of schemes with features one network takes one"):
+        start_blocks(unlike, torch.randn(4, 8, 8, 8))
+    with pytest.raises(ValueError, match="give two or more"):
+        start_blocks(Own(), images[:1])
+    with pytest.raises(ValueError, match=r"the last torch.nn.Linear reads, and Sequential applies"):
+        start_blocks(Own().blocks, torch.randn(4, 8, 8, 8))
+
+
+def test_a_run_of_blocks_measures_them_on_its_own_images(tmp_path, monkeypatch):
+    class Named(Own):
+        def __init__(self, *, in_channels=1, num_classes=10):
+            super().__init__()
+
+    monkeypatch.setitem(MODELS, "own", ModelEntry(Named, "blocks"))
+    none = [f"{key}=null" for key in ("width", "levels", "placement")]
+    config = nets.load_config("digits", ["model=own", *none, "epochs=1", "tensorboard=false"])
+    nets.train(config, tmp_path / "run", progress=False)
+    report = InitReport.from_dict(json.loads((tmp_path / "run" / "init.json").read_text()))
+    assert report.features == pytest.approx(0.6, rel=1.05 * CLOSE)
+    assert len(report.levels) == 2
+    assert f"(amplification M = {report.options['amplification']:.3g})" in report.about()
 
 
 def test_a_run_measures_them_on_its_own_images(tmp_path):

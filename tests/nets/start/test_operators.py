@@ -219,6 +219,19 @@ def test_random_start_fills_a_disc_around_zero():
     assert torch.equal(operator.weight, kept)
 
 
+@pytest.mark.parametrize("grid", [(1, 1), (2, 2), (2, 4), (1, 8)])
+def test_the_disc_of_zero_padding(grid):
+    """b^2 is c var times the spectral radius of the 3 x 3 sum with zero padding, prod (1 + 2 cos(pi
+    / (n + 1))); finite c lies above it."""
+    generator = torch.Generator().manual_seed(0)
+    spectra = start_operators(
+        [conv(48) for _ in range(3)], "random", 3 * [grid], generator=generator
+    )
+    near = np.prod([1 + 2 * np.cos(np.pi / (n + 1)) for n in grid]) / 9
+    measured = np.mean([spectrum.radius for spectrum in spectra])
+    assert 0.95 < measured / (near / 3) ** 0.5 < 1.12
+
+
 def test_grids():
     assert level_grids((32, 40), 4, "periodic") == [(32, 40), (16, 20), (16, 16), (16, 16)]
     assert level_grids((8, 8), 2, "periodic") == [(16, 16), (16, 16)]

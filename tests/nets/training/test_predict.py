@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.metrics import top_k_accuracy_score
 
 import nets
 from nets.data.sources import load_data
@@ -208,6 +209,16 @@ def test_mistakes_are_the_surest_wrong_answers(run, data, monkeypatch):
     few = evaluate(classifier, replace(data, test=wrong[:2]))
     assert {one.index for one in few.mistakes} == set(wrong[:2])  # of the data, not of the part
     assert few.about_mistakes() == "2 of 2 images are taken for another class"
+
+
+def test_the_top_5_accuracy_is_scikit_learn_s(run, data):
+    classifier = nets.load_classifier(run[0])
+    scores = classifier.probabilities(data.images[data.test]).numpy()
+    found = evaluate(classifier, data)
+    of = data.labels[data.test]
+    assert found.top5 == top_k_accuracy_score(of, scores, k=5, normalize=False, labels=range(10))
+    assert found.right < found.top5 < found.images
+    assert found.top5_accuracy == found.top5 / found.images
 
 
 def test_pictures_are_brought_to_the_size_of_the_run(run):

@@ -1,0 +1,135 @@
+"""Numbers of many runs: accuracies with what is noise in them, and smoothing factors of every level
+before and after training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from analysis.stats import estimate, fraction_interval
+from figures.curves import plain_labels
+from figures.style import BLACK, GUIDE, VERMILION, finished, look, looks, named
+from mgtheory.polynomials.residual import ResidualPolynomial
+
+SMALLEST = 1e-3  # |q| that is drawn
+
+
+def draw_accuracies(
+    ax: Axes,
+    groups: Mapping[str, ArrayLike],
+    *,
+    images: Mapping[str, int] | None = None,
+    floors: Mapping[str, float] | None = None,
+    xlabel: str = "test accuracy (%)",
+    legend: bool = True,
+) -> Axes:
+    """One row per configuration: every run a point, and two kinds of noise around the mean, that of
+    the test images and that of the seeds.
+
+    The band is what so many images say of an accuracy that is measured on them
+    (`fraction_interval`, 95 %): where it may lie on others. Rows that are measured on the same
+    images may differ on these although their bands overlap: that is asked by pairs of a seed. The
+    bar is the 95 % confidence interval of the mean over the runs (Student's t), cut at 0 and 100 %.
+
+    Parameters
+    ----------
+    groups
+        Label -> one accuracy per run (seed), fractions.
+    images
+        Label -> number of test images; no band where it is not known.
+    floors
+        Label -> accuracy of a simple method on the same images, a fraction: a dashed line, with its
+        own band behind all rows.
+    xlabel
+        With its unit.
+    """
+    ax.use_sticky_edges = False  # the axis goes beyond the bands
+    for row, (label, given) in enumerate(groups.items()):
+        values = np.atleast_1d(np.asarray(given, dtype=float))
+        summary, count = estimate(values), (images or {}).get(label)
+        if count is not None:
+            low, high = fraction_interval(summary.mean, count)
+            title, band = "95 % interval by the number of images", 100 * (high - low)
+            ax.barh(row, band, height=0.5, left=100 * low, label=title, color="#E4E4E4", zorder=1)
+        spread = np.linspace(-0.12, 0.12, values.size) if values.size > 1 else np.zeros(1)
+        marks = {**look(row).points, "mfc": "none", "zorder": 4, "label": f"_{label}"}
+        ax.plot(100 * values, row + spread, **marks)
+        if summary.low is not None and summary.high is not None:
+            ends = 100 * np.clip([summary.low, summary.high], 0.0, 1.0)
+            title = "95 % interval of the mean over the seeds"
+            ax.plot(ends, [row, row], color=BLACK, linewidth=1.0, zorder=3, label=title)
+            mean, tick = [100 * summary.mean] * 2, [row - 0.25, row + 0.25]
+            ax.plot(mean, tick, color=BLACK, linewidth=1.6, zorder=3, label="_mean")
+    counts = set((images or {}).values())
+    for label, value in (floors or {}).items():
+        if len(counts) == 1:  # what the same images say of it
+            low, high = fraction_interval(value, next(iter(counts)))
+            ax.axvspan(100 * low, 100 * high, color=VERMILION, alpha=0.1, linewidth=0, zorder=0)
+        line: dict[str, Any] = {"color": VERMILION, "linewidth": 1.0, "linestyle": (0, (4, 2))}
+        ax.axvline(100 * value, zorder=2, label=label, **line)
+    ax.set_yticks(range(len(groups)), list(groups))
+    ax.set_ylim(len(groups) - 0.5, -0.5)
+    ax.grid(axis="y", visible=False)
+    return finished(ax, xlabel, "", legend=legend)
+
+
+def draw_level_factors(
+    ax: Axes,
+    factors: Mapping[str, Sequence[float | None]],
+    *,
+    legend: bool = True,
+) -> Axes:
+    """The smoothing factor of each level, by role (theory, start, learned, effective); above the
+    line at 1 nothing is smoothed.
+
+    Parameters
+    ----------
+    factors
+        Role or label -> one number per level, None where there is none.
+    """
+    levels = max((len(values) for values in factors.values()), default=0)
+    largest, styles = 1.0, looks(factors)
+    for k, (label, values) in enumerate(factors.items()):
+        numbers = np.array([np.nan if value is None else value for value in values], dtype=float)
+        largest = max(largest, float(np.nanmax(numbers, initial=1.0)))
+        offset = 0.12 * (k - 0.5 * (len(factors) - 1))
+        style = styles[label]
+        face = style.colour if style.marker == "x" else "none"
+        marks = {**style.points, "ms": 5.0, "mew": 1.2, "mfc": face}
+        ax.plot(np.arange(1, numbers.size + 1) + offset, numbers, label=named(label), **marks)
+    ax.axhline(1.0, label="µ = 1: smooths below", **GUIDE)
+    if largest > 3.0:
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(bottom=0.0)
+    ax.set_xlim(0.5, levels + 0.5)
+    ax.set_xticks(range(1, levels + 1))
+    return finished(ax, "level", "smoothing factor µ", legend=legend)
+
+
+def draw_compared(
+    ax: Axes, groups: Mapping[str, Sequence[ResidualPolynomial]], *, legend: bool = True
+) -> Axes:
+    """|q(t)| on (0, 1] of several configurations, logarithmic: the mean of each one's polynomials,
+    with a band from the lowest to the highest. Below the line at 1 errors shrink.
+
+    Parameters
+    ----------
+    groups
+        Label -> polynomials in units of b, one for each run (seed).
+    """
+    t, styles = np.linspace(0.0, 1.0, 401), looks(groups)
+    for label, polynomials in groups.items():
+        sizes = np.maximum([np.abs(q(t)) for q in polynomials], SMALLEST)
+        ax.semilogy(t, sizes.mean(axis=0), label=named(label), **styles[label].line)
+        if len(polynomials) > 1:
+            band = sizes.min(axis=0), sizes.max(axis=0)
+            ax.fill_between(t, *band, color=styles[label].colour, alpha=0.18, linewidth=0)
+    ax.axhline(1.0, **GUIDE)
+    ax.set_xlim(0.0, 1.0)
+    plain_labels(ax)
+    return finished(ax, "t / b", f"max(|q|, {SMALLEST:g}), as learned", legend=legend)

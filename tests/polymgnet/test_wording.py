@@ -1,0 +1,47 @@
+"""What the library says in its keywords, the command says in its options."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from mgtheory import derive
+from mgtheory.problems import create
+from polymgnet.wording import worded
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("take coarsening='galerkin' or axes='all'", "take --coarsening galerkin or --axes all"),
+        ("axes (0,) here; coarsen axes=(0, 2)", "axes x here; coarsen --axes xz"),
+        ("axis 1: 100 points, or limit max_levels", "axis y: 100 points, or limit --max-levels"),
+        ("solve with max_levels=1", "solve with --max-levels 1"),
+        ("krylov='cg', or backend 'sparse', which", "--krylov cg, or --backend sparse, which"),
+        ("mgtheory.Hierarchy has others (backend 'sparse')", "--backend sparse has others"),
+        ("train.axes=(0,) and --scaling diagonal", "train.axes=(0,) and --scaling diagonal"),
+        ("a block needs 4 axes, cycle V(1,1)", "a block needs 4 axes, cycle V(1,1)"),
+    ],
+)
+def test_keywords_are_options_and_axes_letters(said, words):
+    assert worded(said) == words
+
+
+def test_refusals_and_warnings_of_commands_name_their_options(run, refused, tmp_path):
+    start = tmp_path / "weak.json"
+    derive("chebyshev", 2, create("anisotropic2d", 15)).save(start)
+    weak = ("--problem", "anisotropic2d", "--n", 31, "--axes", "all", "--init", start)
+    for command in ("solve", "lfa"):
+        assert "coarsen those with --axes x\n" in refused(command, *weak)
+    file = tmp_path / "neumann.npz"
+    sp.save_npz(file, sp.csr_matrix(create("poisson2d", 16, boundary="neumann").A))
+    mine = ("--matrix", file, "--shape", "16x16")
+    for words in (
+        ("solve", *mine, "--rhs", tmp_path / "b.npy"),
+        ("derive", "--family", "chebyshev", "--degree", 2, *mine),
+        ("compare-smoothers", "--family", "chebyshev", "--degrees", 1, "--repeats", 1, *mine),
+    ):
+        np.save(tmp_path / "b.npy", np.linspace(-1.0, 1.0, 256))
+        assert "(axes x, y): this looks like Neumann" in run(*words).out
+        assert "give --boundary neumann" in run(*words).out
+    line = refused("solve", "--n", 31, "--smoother", "red-black", "--backend", "stencil")
+    assert "got red_black; --backend sparse has others" in line
