@@ -157,6 +157,11 @@ class PolynomialBlock(nn.Module):
         self.started.fill_(True)
         self._waits = False
 
+    def _wait(self) -> None:
+        """As if it had not been started."""
+        self.report, self._waits = None, True
+        self.started.fill_(False)
+
     def forward(self, x: Tensor, f: Tensor | None = None) -> Tensor:
         """y of x, shape (images, channels, *grid); with f of the same shape the steps go towards
         A u = f, else f is 0."""
@@ -224,7 +229,7 @@ def start_blocks(
     ------
     ValueError
         Where blocks ask for ``features`` by different schemes, for images that do not tell it, and
-        for a network without a linear layer.
+        for a network without a linear layer. The blocks then still wait.
     """
     blocks = [module for module in model.modules() if isinstance(module, PolynomialBlock)]
     if not blocks:
@@ -243,22 +248,25 @@ def start_blocks(
             block._start(waiting[block], spectra[block], generator)
         sizes.setdefault(block, size)
 
+    found = StartedBlocks()
     handles = [block.register_forward_pre_hook(meet, with_kwargs=True) for block in blocks]
     try:
-        with torch.no_grad(), evaluating(model):  # which moves no norm's statistics
-            model(images[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
-    found, met = StartedBlocks(), [block for block in asking if block in spectra]
-    if met:
-        of = Features(model, images)
-        scheme = fitted(
-            of, asking[met[0]], [b.level for b in met], [spectra[b] for b in met], generator
-        )
-        for block in met:
-            block._start(scheme, spectra[block], generator)
-        found = StartedBlocks((), scheme.settings, of.size())
+        try:
+            with torch.no_grad(), evaluating(model):  # which moves no norm's statistics
+                model(images[:1])
+        finally:
+            for handle in handles:
+                handle.remove()
+        if met := [block for block in asking if block in spectra]:
+            of, own = Features(model, images), [spectra[block] for block in met]
+            scheme = fitted(of, asking[met[0]], [b.level for b in met], own, generator)
+            for block in met:
+                block._start(scheme, spectra[block], generator)
+            found = StartedBlocks((), scheme.settings, of.size())
+    except BaseException:  # then all of them still wait
+        for block in spectra:
+            block._wait()
+        raise
     shown = [block for block in blocks if block.dim == 2]
     if not all(block in sizes for block in shown) or levels_of(model) != [b.level for b in shown]:
         return found

@@ -68,11 +68,15 @@ class Features:
         numbers. The model is left as it is. ValueError for one without a linear layer."""
         twin = copy.deepcopy(self.model).eval()  # its norms would move their running means
         read: list[Tensor] = []
+
+        def hear(_: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+            read.append(given[0] if given else named["input"])
+
         for module in twin.modules():
             if isinstance(module, nn.modules.batchnorm._NormBase):
                 module.train()
             elif isinstance(module, nn.Linear):
-                module.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+                module.register_forward_pre_hook(hear, with_kwargs=True)
         with torch.no_grad():
             twin(self.images)
         if not read:

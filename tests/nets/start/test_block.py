@@ -333,13 +333,13 @@ def test_blocks_of_a_network_start_at_what_they_meet_first_and_nothing_else_move
     network = nn.Sequential(nn.BatchNorm2d(3), made, nn.AvgPool2d(2), made, nn.BatchNorm2d(3))
     network[4].eval()
     before = {name: value.clone() for name, value in network.named_buffers()}
-    (report,) = start_blocks(network, random(2, 3, 8, 6))
+    (report,) = start_blocks(network, random(2, 3, 8, 6)).levels
     assert (report.level, report.grid) == (1, (8, 6))
     for name, value in network.named_buffers():
         assert "started" in name or torch.equal(value, before[name]), name
     assert (network.training, network[4].training) == (True, False)
-    (again,) = start_blocks(network, random(2, 3, 4, 4))  # started: it is as it is
+    (again,) = start_blocks(network, random(2, 3, 4, 4)).levels  # started: it is as it is
     assert again == report
     loaded = nn.Sequential(nn.BatchNorm2d(3), twin := block(3, **LINEAR), nn.AvgPool2d(2), twin)
     loaded.load_state_dict(network[:4].state_dict())
-    assert start_blocks(loaded, random(2, 3, 8, 6))[0].grid == (8, 6)
+    assert start_blocks(loaded, random(2, 3, 8, 6)).levels[0].grid == (8, 6)

@@ -338,6 +338,22 @@ def test_a_block_that_asks_for_features_waits_for_its_network():
         start_blocks(Own().blocks, torch.randn(4, 8, 8, 8))
 
 
+class Named(nn.Linear):
+    """Called by its parameter's name."""
+
+    def __call__(self, x):
+        return super().__call__(input=x)
+
+
+def test_blocks_whose_start_was_refused_wait_for_the_next():
+    """Where images do not fit the head, which is met behind all blocks, none is left at M = 8."""
+    model = nn.Sequential(*Own(2).blocks, nn.Flatten(), Named(8 * 16, 10))
+    with pytest.raises(RuntimeError):
+        start_blocks(model, torch.randn(24, 8, 8, 8))
+    assert not any(block.started or block.report for block in model[:2])
+    assert start_blocks(model, torch.randn(24, 8, 4, 4)).features == pytest.approx(0.6, rel=0.04)
+
+
 def test_a_run_of_blocks_measures_them_on_its_own_images(tmp_path, monkeypatch):
     class Named(Own):
         def __init__(self, *, in_channels=1, num_classes=10):
