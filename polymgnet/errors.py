@@ -32,6 +32,7 @@ NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # what a path of the user's may be 
 GO_ON = "finished work and the last checkpoints are kept, the same command goes on"
 # as a shell has them: 128 and the number of SIGINT, of SIGPIPE
 INTERRUPTED, BROKEN_PIPE = 130, 141
+FAULT = 70  # of the program
 # the common base of all usage errors, wherever this typer keeps it
 CLICK = typer.BadParameter.__mro__[2]
 
@@ -115,7 +116,8 @@ def guarded(work: Callable[[], int | None], *, full: bool = False) -> int:
             traceback.print_exc()
         status, line = _end(error)
     try:
-        print(f"polymgnet: {worded(line)}", file=sys.stderr)
+        # a fault of the program is reported as it came
+        print(f"polymgnet: {line if status == FAULT else worded(line)}", file=sys.stderr)
     except OSError:  # nobody reads stderr; the status says it
         _silence(sys.stderr)
     return status
@@ -153,7 +155,7 @@ def _end(error: Exception) -> tuple[int, str]:
     if isinstance(error, Failure | FloatingPointError | OSError) or type(error) is ArithmeticError:
         return getattr(error, "status", 1), line
     name = type(error).__name__
-    return 70, f"internal error, {name}: {line}; --traceback shows where, please report it"
+    return FAULT, f"internal error, {name}: {line}; --traceback shows where, please report it"
 
 
 def reason(error: BaseException) -> str:

@@ -2,12 +2,16 @@
 
 import re
 
+# what has these beside it is part of a path or of what the user wrote
+_ALONE, _ENDS = r"(?<![\w./\\'\"-])", r"(?![\w/\\]|\.\w)"
 # a keyword of the library with its value, where messages name one that a command has as an option
 KEYWORD = re.compile(
-    r"(?<![\w.-])(axes|boundary|coarsening|krylov|max_levels|scaling)"
-    r"=('\w+'|\(\d[\d, ]*\)|[\w.+-]*\w)"
+    rf"{_ALONE}(axes|boundary|coarsening|krylov|max_levels|scaling)"
+    rf"=('\w+'|\(\d[\d, ]*\)|\w+){_ENDS}"
 )
-AXES = re.compile(r"\bax[ei]s [(\[]?(\d(?:, ?\d)*),?[)\]]?(?![\w.])")
+LEVELS = re.compile(rf"{_ALONE}max_levels(?!=){_ENDS}")
+_AXES = r"([012](?:, ?[012])*)"
+AXES = re.compile(rf"{_ALONE}(ax[ei]s) (?:\({_AXES},?\)|\[{_AXES}\]|{_AXES}){_ENDS}")
 
 
 def worded(text: str) -> str:
@@ -18,8 +22,8 @@ def worded(text: str) -> str:
     """
     text = re.sub(r"mgtheory\.\w+ ([^(]+) \(backend '(\w+)'\)", r"--backend \2 \1", text)
     text = re.sub(r"backend '(\w+)'(, mgtheory.*)?", r"--backend \1", text)
-    text = KEYWORD.sub(_option, text).replace(" max_levels", " --max-levels")
-    return AXES.sub(lambda found: f"{found[0].split()[0]} {_letters(found[1], ', ')}", text)
+    text = LEVELS.sub("--max-levels", KEYWORD.sub(_option, text))
+    return AXES.sub(lambda found: f"{found[1]} {_letters(found[0], ', ')}", text)
 
 
 def _option(found: re.Match[str]) -> str:

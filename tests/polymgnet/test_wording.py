@@ -20,6 +20,15 @@ from polymgnet.wording import worded
         ("mgtheory.Hierarchy has others (backend 'sparse')", "--backend sparse has others"),
         ("train.axes=(0,) and --scaling diagonal", "train.axes=(0,) and --scaling diagonal"),
         ("a block needs 4 axes, cycle V(1,1)", "a block needs 4 axes, cycle V(1,1)"),
+        ("axis 0, 12 points; axes 3", "axis x, 12 points; axes 3"),
+        *(
+            (mine, mine)
+            for mine in (
+                "/runs/axes=0/config.json: no such file",
+                "'axes=0' is no folder, nor is axes=(0)/run",
+                "boundary=left.csv, my max_levels.json and axis 0.npz are not there",
+            )
+        ),
     ],
 )
 def test_keywords_are_options_and_axes_letters(said, words):
