@@ -149,9 +149,10 @@ def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> st
     rows = [
         row for place in places.values() for cell in grid.cells[place].values() for row in cell.rows
     ]
-    images = {row["test_images"] for row in rows if name in row and "test_images" in row}
-    if name == "test_accuracy" and len(images) == 1:
-        caption += f", all on the same {images.pop():,} test images"
+    counts = {row.get("test_images") for row in rows if row.get(name) is not None}
+    one_part = not any((key or "").startswith("data.") for key in (question.along, grid.compare))
+    if name == "test_accuracy" and len(counts) == 1 and (count := counts.pop()) and one_part:
+        caption += f", all on the same {count:,} test images"
     if any(best.values()):
         caption += "; bold: the best mean over the seeds that all share"
     columns = [grid.compare, *(str(where) or measure.title for where in places)]

@@ -65,8 +65,9 @@ def write_page(
         name = name_of(file, one)
         text = [plan.about.strip()]
         # ending of the file's name -> the number of the start, if any, and what is shown
-        pictures = {"": ("", "means")}
-        if question.along is not None:
+        drawn = [name for name in question.measures if name in grid.measures]  # all may diverge
+        pictures = {"": ("", "means")} if drawn else {}
+        if question.along is not None and question.measures[0] in drawn:
             for key in grid.starts:
                 pictures[f"-{STARTS[key].short}"] = (key, f"{STARTS[key].title} at the start")
         for ending, (start, shown) in pictures.items():

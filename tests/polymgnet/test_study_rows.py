@@ -405,6 +405,15 @@ def test_wrong_files(refused, file, tmp_path):
     assert not (tmp_path / "p").exists()
 
 
+def test_the_page_of_runs_that_all_diverged_has_no_picture(file, tmp_path, monkeypatch):
+    file.write_text(file.read_text() + 'along = "seed"')
+    row = {"diverged": "at step 1", "max_modulus": [9.0]}
+    found = [({"seed": 0, "start": one}, row) for one in ("one", "other")]
+    monkeypatch.setattr("polymgnet.study.page._found", lambda plan: found)
+    (page,) = study.write_page(file, tmp_path / "pages")
+    assert "![" not in page.read_text()
+
+
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_shipped_studies(path, tmp_path):
     """Their scales can be read, their networks made, and their pages are what their rows say."""

@@ -125,14 +125,29 @@ def test_the_best_of_a_column_is_bold(grid):
     assert f"| `far` | {LOSSES['far'][2].mean():.3f} ± {half:.3f} (8) |" in lines[-1]
 
 
-@pytest.mark.parametrize(("counts", "said"), [((359, 359), True), ((359, 10_000), False)])
-def test_intervals_of_the_same_images_are_of_seeds_alone(counts, said):
+@pytest.mark.parametrize(
+    ("counts", "along", "said"),
+    [
+        ((359, 359), None, True),
+        ((359, 10_000), None, False),
+        ((359, None), None, False),  # of a row from before it was kept
+        ((359, 359), "data.name", False),  # two sets of one size
+    ],
+)
+def test_intervals_of_the_same_images_are_of_seeds_alone(counts, along, said):
     given = [
         ({"seed": seed, "start": "a"}, {"test_accuracy": 0.9 + seed, "train_loss": 1.0 + seed})
         for seed in (0, 1)
     ]
-    given = [(point, row | {"test_images": n}) for (point, row), n in zip(given, counts)]
-    question = Question.of({**PAGE, "measures": ["test_accuracy", "train_loss"]})
+    given = [
+        (
+            point | ({along: str(n)} if along else {}),
+            row | ({"test_images": count} if count else {}),
+        )
+        for n, ((point, row), count) in enumerate(zip(given, counts))
+    ]
+    measures = ["test_accuracy", "train_loss"]
+    question = Question.of({**PAGE, "measures": measures} | ({"along": along} if along else {}))
     captions = [
         measure_table(Grid.of(given, "start"), question, name, ()).partition("\n")[0]
         for name in question.measures
