@@ -39,7 +39,8 @@ FLAT = 0.3
 
 @dataclass(frozen=True)
 class Features:
-    """What a network's classifier, the last linear layer that it applies, reads of some images."""
+    """What a network's classifier reads of some images: of an `ImageModel` the pooled features, of
+    another network what the last linear layer reads that it applies."""
 
     model: nn.Module
     images: Tensor
@@ -78,7 +79,10 @@ class Features:
             elif isinstance(module, nn.Linear):
                 module.register_forward_pre_hook(hear, with_kwargs=True)
         with torch.no_grad():
-            twin(self.images)
+            if isinstance(twin, ImageModel):  # whatever stands behind them, as an `nn.Identity`
+                read.append(twin.forward_head(twin.features(self.images), pre_logits=True))
+            else:
+                twin(self.images)
         if not read:
             raise ValueError(
                 f"features is the size of what the last torch.nn.Linear reads, and"

@@ -84,9 +84,9 @@ def build(
     sample = normalise(torch.from_numpy(data.images[rows]), *moments)
     options = {"operator": init.operator, "size": (height, width), **init.options}
     scheme = _scheme(model, config)
-    started = initialise(model, scheme, generator=generator, sample=sample, **options)
     # blocks of polynomials start here, the same in every process
     blocks = start_blocks(model, sample, generator=generator)
+    started = initialise(model, scheme, generator=generator, sample=sample, **options)
     said: dict[str, Any] = {"levels": blocks.levels} if blocks.levels else {"scheme": init.scheme}
     if blocks.features is not None:
         said |= {"options": blocks.options, "features": blocks.features}

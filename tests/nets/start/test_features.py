@@ -12,6 +12,7 @@ from torch import nn
 import nets
 from mgtheory.polynomials.bounded import bounded
 from nets.models.registry import MODELS, ModelEntry
+from nets.models.resnet import ResNet
 from nets.start.block import start_blocks
 from nets.start.features import (
     CLOSE,
@@ -269,6 +270,18 @@ def test_of_features_and_amplification_the_later_counts():
         start(model, "none:features=0.6")
 
 
+@pytest.mark.parametrize(("name", "scheme"), [("q2", "bounded:features=0.6"), ("resnet20", "none")])
+def test_features_of_a_network_whose_classifier_is_taken_off(name, scheme):
+    """They are the same, whatever is to stand behind them."""
+    sizes = []
+    for head in (None, nn.Identity(), nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))):
+        generator = torch.Generator().manual_seed(0)
+        model = nets.create_model(name, width=8, generator=generator)
+        model.fc = head or model.fc
+        sizes.append(start(model, scheme).features)
+    assert sizes == [sizes[0]] * 3
+
+
 class Own(nn.Module):
     """Blocks at falling resolutions and a head of two layers, as a user's network has them; `seen`
     is what the last of them read."""
@@ -354,14 +367,28 @@ def test_blocks_whose_start_was_refused_wait_for_the_next():
     assert start_blocks(model, torch.randn(24, 8, 4, 4)).features == pytest.approx(0.6, rel=0.04)
 
 
-def test_a_run_of_blocks_measures_them_on_its_own_images(tmp_path, monkeypatch):
-    class Named(Own):
-        def __init__(self, *, in_channels=1, num_classes=10):
-            super().__init__()
+class Called(Own):
+    """As the registry makes it."""
 
-    monkeypatch.setitem(MODELS, "own", ModelEntry(Named, "blocks"))
+    def __init__(self, *, in_channels=1, num_classes=10):
+        super().__init__()
+
+
+class Replaced(ResNet):
+    """A network of the registry with other blocks."""
+
+    def __init__(self, *, in_channels=1, num_classes=10):
+        sizes = {"in_channels": in_channels, "num_classes": num_classes}
+        super().__init__(channels=(8,), steps=1, **sizes)
+        self.stages[0] = Own().blocks
+
+
+@pytest.mark.parametrize("kind", [Called, Replaced])
+def test_a_run_of_blocks_measures_them_on_its_own_images(kind, tmp_path, monkeypatch):
+    name = kind.__name__.lower()
+    monkeypatch.setitem(MODELS, name, ModelEntry(kind, "blocks"))
     none = [f"{key}=null" for key in ("width", "levels", "placement")]
-    config = nets.load_config("digits", ["model=own", *none, "epochs=1", "tensorboard=false"])
+    config = nets.load_config("digits", [f"model={name}", *none, "epochs=1", "tensorboard=false"])
     nets.train(config, tmp_path / "run", progress=False)
     report = InitReport.from_dict(json.loads((tmp_path / "run" / "init.json").read_text()))
     assert report.features == pytest.approx(0.6, rel=1.05 * CLOSE)
