@@ -219,7 +219,7 @@ CHAPTERS = {
         ("page",),
     ],
     "polymgnet": [
-        ("packages", "options", "console"),
+        ("packages", "wording", "options", "console"),
         ("errors",),
         ("solving", "matrices", "study"),
         ("demo", "pretrained", "torchrun"),
