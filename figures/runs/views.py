@@ -145,9 +145,12 @@ def levels(report: SpectralReport) -> Figure | None:
     if not report.levels:
         return None
     made, axes = figure(1, 1, height=2.7)
-    roles = [role for role in ROLES if any(role in level.views for level in report.levels)]
-    factors = {role: [_mu(level, role) for level in report.levels] for role in roles}
-    factors = {role: mu for role, mu in factors.items() if any(x is not None for x in mu)}
+    shown = [meaningful(level.views, level) for level in report.levels]
+    factors = {
+        role: [views[role].smoothing_factor if role in views else None for views in shown]
+        for role in ROLES
+        if any(role in views for views in shown)
+    }
     draw_level_factors(axes[0, 0], factors, legend=False)
     figure_legend(made)
     return made
@@ -204,17 +207,11 @@ def _level_column(level: LevelReport) -> Column:
     }
 
 
-def _mu(level: LevelReport, role: str) -> float | None:
-    """mu; None without the role, or where a batch norm takes its coefficients' meaning away."""
-    if role not in level.views or (role == "learned" and level.not_identifiable):
-        return None
-    return level.views[role].smoothing_factor
-
-
 def meaningful(by_role: Mapping[str, Item], level: LevelReport) -> dict[str, Item]:
-    """Without the learned one where it is not identifiable; the effective one stands for it."""
-    lost = bool(level.not_identifiable) and "effective" in by_role
-    return {role: found for role, found in by_role.items() if not (lost and role == "learned")}
+    """Without the learned one where it is not identifiable; the effective one stands for it, which
+    there is: what takes a coefficient's meaning is a norm."""
+    lost = {"learned"} if level.not_identifiable else set()
+    return {role: found for role, found in by_role.items() if role not in lost}
 
 
 def judged(curves: Mapping[str, ResidualPolynomial]) -> str:

@@ -400,17 +400,17 @@ class Trainer:
             "optim": moments,
             "ema": self.ema.weights if self.ema else {},
             "best": self.best,
-            "sums": {name: self._total(name, value) for name, value in self.sums.items()},
+            "sums": {name: self._total(value) for name, value in self.sums.items()},
         }
         tensors = {f"{part}.{name}": x for part, held in parts.items() for name, x in held.items()}
         info = {key: getattr(self, key) for key in PROGRESS}
         info |= {"optim": scalars, "ema_updates": self.ema.updates if self.ema else 0}
         return State(tensors, info | {"resumed": self.resumed, "lengths": self.lengths})
 
-    def _total(self, name: str, value: Tensor) -> Tensor:
-        """A sum over the ranks, from which the first rank goes on, the others from none."""
-        total = self._reduced(value, "max" if name == "bad" else "sum")
-        return torch.tensor(total, dtype=torch.float64).to(value.dtype)
+    def _total(self, value: Tensor) -> Tensor:
+        """A sum over the ranks, from which the first rank goes on, the others from none; that of
+        `bad` stays below 0, as nothing is saved after a bad loss."""
+        return torch.tensor(self._reduced(value), dtype=torch.float64).to(value.dtype)
 
     def restore(self, state: State) -> None:
         """Goes back to a state, in place, as compiled code asks; a step is captured anew."""

@@ -12,6 +12,8 @@ from figures import style
 from figures.gallery import GALLERY
 from figures.registry import COMMON_FIGURES, RUN_FIGURES, make, make_gallery
 from figures.style import DOUBLE, SINGLE, figure, figure_legend, paper, save, save_as
+from mgtheory import derive, smoothing_factor
+from mgtheory.problems.stencils import laplacian
 
 FONT = style._RC["pdf.fonttype"]  # before tests take a quicker one
 
@@ -129,6 +131,9 @@ def test_damping_has_a_row_for_each_role_and_the_reports_factors(runs):
         assert " ".join(row[0].get_ylabel().splitlines()) == f"{name} θ₁ (rad)"
         for ax, level in zip(row[1:], report.levels):
             assert ax.get_title().splitlines()[-1] == f"µ = {level.views[role].symbol_factor:.3g}"
+    # on the Laplacian theory has the factor that it was derived for
+    mu = smoothing_factor(laplacian(2), derive("chebyshev4", 2, laplacian(2))).factor
+    assert grid[0][0].get_title().endswith(f"µ = {mu:.3g}")
     assert not any("learned" in ax.get_ylabel() for ax in regular.axes)
 
 

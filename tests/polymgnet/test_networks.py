@@ -185,14 +185,15 @@ def test_export_is_loaded_again_and_compared(trained, document, tmp_path, monkey
 
 
 def test_a_network_for_colours_is_exported(tmp_path):
-    """Its channels have moments of their own."""
-    model = nets.create_model("q2", width=4, levels=2).eval()
+    """Its channels have moments of their own; in eval mode, whatever mode the network is in."""
+    model = nets.create_model("q2", width=4, levels=2)
     moments = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
     classifier = nets.Classifier(model, **moments, classes=("a", "b"), size=(8, 8))
     file, images = tmp_path / "net.pt2", torch.rand(3, 3, 8, 8)
     training.export.export(classifier, file, "torch")
+    assert model.training
     scores = torch.export.load(file).module()(images)
-    torch.testing.assert_close(scores, classifier(images), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(scores, classifier.eval()(images), rtol=1e-4, atol=1e-5)
 
 
 def test_export_to_onnx(trained, run, tmp_path):

@@ -142,6 +142,17 @@ def test_what_cannot_be_is_refused_before_the_first_run(refused, file, trained, 
     assert trained == []
 
 
+def test_what_is_checked_is_each_start_and_each_seed_once(file, monkeypatch):
+    """And not each run: of thousands, the most differ in the seed alone."""
+    file.write_text(file.read_text().replace("[0, 1]", "[0, 1, 2, 3]"))
+    checked = []
+    monkeypatch.setattr("polymgnet.study.run.Run.check", lambda run, **_: checked.append(run.point))
+    assert len(study.load_study(file).runs) == 8
+    assert len(checked) == 2 + 4
+    assert {point["init.scheme"] for point in checked} == {"constant", "chebyshev4"}
+    assert {point["seed"] for point in checked} == {0, 1, 2, 3}
+
+
 def test_finished_runs_are_kept_and_new_ones_added(document, file, trained):
     document("study", file)
     first = list(trained)

@@ -84,6 +84,19 @@ def test_real_training_in_processes(document, file, one_run, monkeypatch):
     assert study.load_study(file).missing == ()
 
 
+@pytest.mark.parametrize(
+    ("cores", "jobs", "threads"), [(7, 2, 3), (8, 8, 1), (2, 3, 1), (None, 2, 1)]
+)
+def test_workers_share_the_cores(file, monkeypatch, cores, jobs, threads):
+    def pool(*_, initargs, **__):
+        raise RuntimeError(f"{initargs[0]} threads")
+
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", pool)
+    with pytest.raises(RuntimeError, match=f"^{threads} threads"):
+        study.run_local(study.load_study(file), jobs=jobs)
+
+
 def _alive(pid):
     """Whether a process runs (a zombie does not)."""
     try:

@@ -2,13 +2,16 @@
 
 import json
 import os
+import signal
 
 import pytest
 
 from polymgnet import study
-from polymgnet.errors import Failure
+from polymgnet.errors import Failure, Stopped
+from polymgnet.study import job
 from polymgnet.study.queue import End
 from polymgnet.study.rows import Rows
+from polymgnet.study.run import Run
 from polymgnet.study.slurm import _queued, error_of
 
 
@@ -146,3 +149,26 @@ def test_arrays_are_as_long_as_the_cluster_takes_and_told_in_time(file, monkeypa
     assert [len(runs) for runs, _ in found] == [3, 1]
     assert [one["array"] for one in given] == ["0-2", "0-0"]
     assert {one["signal"] for one in given} == {f"USR1@{grace}"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+@pytest.mark.parametrize("process", ["0", "1"])
+def test_a_job_is_queued_again_by_its_time_limit_alone(file, monkeypatch, process, number):
+    """The first process ends with the status that the script has queued again; another signal is an
+    end, and the other processes say nothing."""
+
+    def stopped(run, *, progress):
+        signal.raise_signal(number)
+        raise Stopped
+
+    monkeypatch.setattr(Run, "__call__", stopped)
+    monkeypatch.setenv("SLURM_PROCID", process)
+    runs = [run.described() for run in study.load_study(file).runs]
+    book = file.with_name("book.json")
+    book.write_text(json.dumps({"kind": "train", "runs": runs}))
+    if (process, number) == ("0", signal.SIGTERM):
+        with pytest.raises(Stopped) as error:
+            job.work(book, 0)
+        assert error.value.status == 128 + number
+    else:
+        assert job.work(book, 0) == (job.AGAIN if process == "0" else 0)

@@ -83,6 +83,8 @@ def _train(out):
         ({"WORLD_SIZE": "four"}, [], "the environment variable WORLD_SIZE is 'four'; allowed is"),
         ({"WORLD_SIZE": "-1"}, [], "WORLD_SIZE is '-1'"),
         ({"WORLD_SIZE": "4"}, [], r"but 4 processes were started: .* WORLD_SIZE .*unset it"),
+        ({"WORLD_SIZE": "2", "RANK": "x"}, ["devices=2", "nodes=2"], "2 nodes, but 2 processes"),
+        ({"WORLD_SIZE": "4", "RANK": "x"}, ["devices=2", "nodes=2"], "variable RANK is 'x'"),
         ({"WORLD_SIZE": "2", "RANK": "x"}, ["devices=2"], "variable RANK is 'x'"),
         ({"WORLD_SIZE": "2", "LOCAL_RANK": "1.5"}, ["devices=2"], "variable LOCAL_RANK is '1.5'"),
         ({"SLURM_NTASKS": "4"}, ["devices=2"], r"train.devices is 2 on 1 nodes, .* SLURM"),

@@ -163,6 +163,15 @@ def test_weights_of_as_many_other_classes_leave_the_last_layer(run, data):
         assert ("drawn anew: fc.weight, fc.bias (10 other classes)" in said) != same
 
 
+def test_weights_of_another_width_are_refused_and_none_is_taken(run, data):
+    """Though some fit: what has no channels, or those of the images."""
+    model = nets.create_model("q2", width=8, levels=2, in_channels=1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"init\.weights: only [1-9]\d* of \d+ tensors of weights"):
+        _take(model, str(run[0]), data)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def test_prediction_is_in_eval_mode_whatever_mode_it_is_called_in(run, data):
     """One image alone has the scores it has among others, and no running mean moves; afterwards
     every module is in the mode it was in."""
@@ -229,6 +238,9 @@ def test_pictures_are_brought_to_the_size_of_the_run(run):
     assert found.shape == (1, 1, 8, 8)
     middle = values[8:24, :, 0].reshape(8, 2, 8, 2).mean((1, 3))
     assert np.abs(found[0, 0].numpy() - middle)[1:-1].max() <= 1
+    dyed = classifier.batch(Image.fromarray(values // np.array([1, 2, 4], np.uint8)))[0, 0]
+    luminance = (0.299 + 0.587 / 2 + 0.114 / 4) * middle  # of red, green and blue
+    assert np.abs(dyed.numpy() - luminance)[1:-1].max() <= 2
 
 
 def test_gradients_and_double_precision(colours):

@@ -389,13 +389,14 @@ def test_the_first_bad_loss_is_the_one_that_is_named(make, first):
 
 
 def test_one_image_alone_makes_no_batch(data):
-    few = dataclasses.replace(data, train=data.train[:5])
-    for sets, steps in (
-        ([], 2),
-        (["batch_size=3"], 2),
-        (["batch_size=3", "last_batch=drop"], 1),
-        (["batch_size=4", "ghost_groups=2"], 1),
+    for count, sets, steps in (
+        (5, [], 2),
+        (5, ["batch_size=3"], 2),
+        (5, ["batch_size=3", "last_batch=drop"], 1),
+        (7, ["batch_size=4"], 2),
+        (7, ["batch_size=4", "ghost_groups=2"], 1),  # 2 and 1
     ):
+        few = dataclasses.replace(data, train=data.train[:count])
         config = load_config("digits", [*SETS, "batch_size=2", *sets])
         assert (
             Trainer(
@@ -403,6 +404,17 @@ def test_one_image_alone_makes_no_batch(data):
             ).steps_per_epoch
             == steps
         )
+
+
+def test_ranks_agree_on_a_stop_every_16_steps_and_where_they_are_told_to(make):
+    """All at the same steps, whichever of them is asked; between them none waits for another."""
+    t, asked = make(), []
+    t.world, t._reduced = 2, lambda value: asked.append(t.step) or float(value)
+    for t.step in range(40):
+        assert t.agreed(lambda: True) == (t.step % 16 == 0)
+    assert asked == [0, 16, 32]
+    assert t.agreed(lambda: True, now=True)
+    assert not t.agreed(lambda: False, now=True)
 
 
 def test_a_captured_step_sees_where_sums_are_and_what_a_state_replaced(make):
