@@ -8,7 +8,6 @@ at every combination of the other keys but the seed.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -233,13 +232,14 @@ class Cell:
         return min(found, default=None)
 
     def at_start(self, name: str) -> float | None:
-        """A number of `STARTS`, of several levels the largest, geometric mean over the runs."""
+        """A number of `STARTS`, of several levels the largest, geometric mean over the runs: 0 as
+        soon as one is, such as the features of a network whose relus let nothing pass."""
         found = []
         for row in self.rows:
             values = row.get(name)
             known = [v for v in (values if isinstance(values, list) else [values]) if v is not None]
             found += [max(known)] if known else []
-        return math.exp(sum(map(math.log, found)) / len(found)) if found else None
+        return float(stats.gmean(found)) if found else None
 
 
 @dataclass(frozen=True)

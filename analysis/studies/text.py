@@ -290,13 +290,18 @@ def start_rank(
     worst = math.inf if MEASURES[measure].smaller_is_better else -math.inf
     pairs = [
         (
-            abs(math.log(value / STARTS[name].best)) if around else value,
+            _from(value, STARTS[name].best) if around else value,
             worst if cell.diverged else found.mean,
         )
         for cell in grid.cells[place].values()
-        if (value := cell.at_start(name)) and (found := cell.estimate(measure)) is not None
+        if (value := cell.at_start(name)) is not None
+        and (found := cell.estimate(measure)) is not None
     ]
     return rank_correlation(*zip(*pairs)) if pairs else None
+
+
+def _from(value: float, best: float) -> float:
+    return abs(math.log(value / best)) if value else math.inf
 
 
 def verdict_of(difference: Estimate, measure: Measure) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from nets.training.folder import Busy
 from polymgnet import study
-from polymgnet.study.summary import Row, differences, tested_on
+from polymgnet.study.summary import Row, differences
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ def test_two_points_are_compared_over_two_shared_seeds_or_more():
 
 def test_the_number_of_test_images_is_that_of_all_runs_or_unknown():
     def count(*rows):
-        return tested_on((None, row) for row in rows)
+        return study.tested_on((None, row) for row in rows)
 
     known = {"test_images": 360}
     assert count(known, known, {"diverged": "at step 1"}) == 360

@@ -193,6 +193,23 @@ def test_max_modulus_goes_with_the_loss():
     assert "| `a` | 2 |" in start_text(found, question, "max_modulus")[0]
 
 
+def test_features_of_size_0_are_the_farthest_from_any():
+    """As of a network whose relus let nothing pass: its logarithm is no number."""
+    sizes = {"a": (0.6, 0.6), "b": (0.4, 1.6), "c": (1.2, 1.2), "d": (3.0, 3.0)}
+    sizes |= {"e": (0.0, 0.6), "f": (9.0, 9.0)}
+    given = [
+        ({"seed": seed, "k": 2, "start": start}, {"train_loss": loss, "features": size})
+        for loss, (start, of) in enumerate(sizes.items())
+        for seed, size in enumerate(of)
+    ]
+    question = Question.of({**PAGE, "along": "k", "measures": ["train_loss"]})
+    text, _ = start_text(Grid.of(given, "start"), question, "features")
+    assert "| `b` | 0.8 |" in text
+    assert "| `e` | 0 |" in text
+    # distances 0, ln 4/3, ln 2, ln 5, inf, ln 15: one pair is exchanged
+    assert "| *rank correlation* | +0.94 |" in text
+
+
 @pytest.mark.parametrize(("known", "shown"), [(3, []), (4, ["features"])])
 def test_a_number_that_few_cells_have_is_not_shown(known, shown):
     """As of rows that were committed before it was measured: of six starts, three or four."""
