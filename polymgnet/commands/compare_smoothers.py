@@ -2,6 +2,7 @@
 fastest."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -141,6 +142,8 @@ def compare_smoothers(
             coarsest=solving.find(backend).coarsest,
             progress=step,
         )
+    rows = tuple(replace(row, refused=worded(row.refused)) for row in result.rows)
+    result = replace(result, rows=rows, doubts=tuple(map(worded, result.doubts)))
     told = sides if A is None or sizes is not None else None  # a graph has no sides
     asked = {"cycle": cycle, "pre": pre, "post": post, "backend": backend}
     document = {**result.to_dict(), **asked, "problem": problem, "boundary": told}
@@ -198,9 +201,9 @@ def _show(result: Any, title: str) -> None:
     if remark := console.coarsened_remark(result.axes, len(result.shape)):
         console.say(f"note: {remark}")
     for text in result.left_out:
-        console.say(f"left out: {worded(text)}")
+        console.say(f"left out: {text}")
     for text in result.doubts:
-        console.say(f"warning: {worded(text)}")
+        console.say(f"warning: {text}")
     for line in result.verdict:
         console.say(line)
 

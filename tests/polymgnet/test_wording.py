@@ -50,7 +50,9 @@ def test_refusals_and_warnings_of_commands_name_their_options(run, refused, tmp_
         ("compare-smoothers", "--family", "chebyshev", "--degrees", 1, "--repeats", 1, *mine),
     ):
         np.save(tmp_path / "b.npy", np.linspace(-1.0, 1.0, 256))
-        assert "(axes x, y): this looks like Neumann" in run(*words).out
-        assert "give --boundary neumann" in run(*words).out
+        for form in ((), ("--json",)):
+            said = run(*words, *form).out
+            assert "(axes x, y): this looks like Neumann" in said
+            assert "give --boundary neumann" in said
     line = refused("solve", "--n", 31, "--smoother", "red-black", "--backend", "stencil")
     assert "got red_black; --backend sparse has others" in line
