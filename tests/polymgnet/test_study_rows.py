@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from analysis.studies.grid import Grid
 from nets.settings import WITHOUT_EFFECT
 from polymgnet import study
 from polymgnet.study.plan import scales_of
@@ -428,6 +429,20 @@ def test_shipped_studies(path, tmp_path):
     runs = study.load_study(path, scale=scale).runs
     for run in {run.settings.get("model.name"): run for run in runs}.values():
         run.check()
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [("ResNet-18", "-0.3 to 1.4"), ("ResNet-18, width 3/16", "1.9 to 4.9")],
+)
+def test_pairs_that_the_readme_tells_and_the_page_has_not(other, said):
+    """Half of the width against two ResNets; the page compares the candidate alone."""
+    rows = (ROOT / "studies/rows/pareto-cifar16.jsonl").read_text().splitlines()
+    found = Grid.of([(row["point"], row) for row in map(json.loads, rows)], "model")
+    pair = found.test("test_accuracy", (), "q4, no_relu, width 1/2", other).difference
+    assert f"{100 * pair.low:.1f} to {100 * pair.high:.1f}" == said
+    for page in ("README.md", "docs/choosing.md"):
+        assert said in " ".join((ROOT / page).read_text(encoding="utf-8").split())
 
 
 def script(*words, **environment):
