@@ -29,7 +29,7 @@ WRONG_VALUE = (
     Shadowed,
 )
 NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # what a path of the user's may be too
-GO_ON = "finished work and the last checkpoints are kept, the same command goes on"
+GO_ON = "finished work and any checkpoints are kept, the same command goes on"
 # as a shell has them: 128 and the number of SIGINT, of SIGPIPE
 INTERRUPTED, BROKEN_PIPE = 130, 141
 FAULT = 70  # of the program

@@ -162,7 +162,7 @@ def test_a_signal_to_the_study_reaches_its_workers(forked, file, tmp_path, numbe
             " are saved; the same command goes on"
         ),
         signal.SIGINT: (
-            "interrupted; finished work and the last checkpoints are kept, the same command goes on"
+            "interrupted; finished work and any checkpoints are kept, the same command goes on"
         ),
     }
     if number in ends:
