@@ -107,6 +107,21 @@ def test_with_variable_coefficients_two_grids_are_computed(monkeypatch, boundary
     assert few.rows[0].two_grid_computed is None
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"cycle": "X"}, "unknown cycle 'X', allowed are: V, W, F$"),
+        ({"cycle": "FMG"}, "unknown cycle 'FMG', allowed are: V, W, F$"),
+        ({"repeats": 0}, "repeats is 0, must be a whole number from 1 on"),
+        ({"repeats": 1.5}, "repeats is 1.5"),
+        ({"families": ["chebychev"]}, "family is 'chebychev', known are"),
+    ],
+)
+def test_what_no_smoother_could_be_measured_with_is_refused(option, words):
+    with pytest.raises(ValueError, match=words):
+        compare_smoothers(poisson((7, 7)), **option)
+
+
 def graded(n):
     """-div grad on n x n points that lie closer to a border each, by finite volumes."""
     x = 0.5 * (1 + np.tanh(2 * np.linspace(-1, 1, n + 2)) / np.tanh(2))
