@@ -105,6 +105,14 @@ def test_families_of_b_alone_do_not_ask_for_axes(family):
     assert made.on(problem, axes="all")
 
 
+def test_krylov_families_do_not_ask_for_axes():
+    """Their polynomial is that of the whole spectrum."""
+    problem = create("anisotropic2d", n=15)
+    made = derive("harmonic_ritz", 3, problem)
+    assert made.interval[0] == 0.0
+    assert made.on(problem, axes="all").roots == pytest.approx(made.roots)
+
+
 def test_a_problem_of_a_rotated_stencil_has_the_record_of_its_stencil():
     """A bound of the matrix, 4216 for 4137, beside the stencil's exact symbol made roots of equal
     forms differ by 2 %."""
