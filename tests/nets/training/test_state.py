@@ -70,8 +70,8 @@ def test_states_are_written_at_multiples_of_steps_of_the_run(data):
 
 
 def test_states_of_epochs_are_those_that_are_asked_for(tmp_path):
-    config = load_config("digits", [*SETS, "checkpoint_epochs=2", "epochs=5"])
+    config = load_config("digits", [*SETS, "checkpoint_epochs=2", "epochs=6"])
     nets.train(config, tmp_path / "run", progress=False)
     files = Checkpoints(tmp_path / "run/checkpoint").files()
-    assert [file.stem for file in files] == ["step-000000025", "step-000000020"]
+    assert [file.stem for file in files] == ["step-000000030", "step-000000020"]
     assert not (tmp_path / "run/tensorboard").exists()
