@@ -2,6 +2,7 @@
 dropped on the way."""
 
 import pytest
+import scipy.sparse as sp
 
 import mgtheory
 import nets
@@ -93,6 +94,17 @@ CASES = {
         lambda family, degree, record, **given: (record.name, given),
         ("poisson2d, 63 x 63, dirichlet", {"amplification": None}),
     ),
+    # a matrix of the sides that are said
+    "derive --family chebyshev4 --degree 2 --matrix MATRIX --shape 8x8 --boundary neumann": (
+        (mgtheory, "derive"),
+        lambda family, degree, record, **given: ((record.grid, record.padding), given),
+        (((8, 8), "neumann"), {}),
+    ),
+    "solve --matrix MATRIX --shape 8x8 --boundary neumann": (
+        (backends, "build"),
+        lambda backend, cycle, A, **given: (A.shape, given),
+        ((64, 64), {"shape": (8, 8), "boundary": "neumann"}),
+    ),
     "export INIT --to petsc --out OUT --lmax 3 --scaling diagonal": (
         (mgtheory.InitialCoefficients, "export"),
         lambda start, to, **given: ((start.family, to), given),
@@ -121,11 +133,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("command", CASES)
+@pytest.mark.parametrize("command", CASES, ids=lambda command: command.split()[0])
 def test_options_reach_what_they_are_for(command, refused, monkeypatch, tmp_path):
     (home, name), look, (expected, options) = CASES[command]
     init = tmp_path / "init.json"
     mgtheory.derive("chebyshev4", 2, 2.0).save(init)
+    matrix = tmp_path / "A.npz"
+    sp.save_npz(matrix, mgtheory.poisson((8, 8), boundary="neumann").A)
     seen = []
 
     def spy(*args, **given):
@@ -133,7 +147,7 @@ def test_options_reach_what_they_are_for(command, refused, monkeypatch, tmp_path
         raise ValueError("seen and ended")
 
     monkeypatch.setattr(home, name, spy)
-    places = {"INIT": init, "OUT": tmp_path / "out"}
+    places = {"INIT": init, "MATRIX": matrix, "OUT": tmp_path / "out"}
     assert "seen and ended" in refused(*(places.get(word, word) for word in command.split()))
     ((found, given),) = seen
     assert found == expected
