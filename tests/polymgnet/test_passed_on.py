@@ -18,7 +18,7 @@ def problem_of(args):
 # command -> what is called, and of its arguments what must be as given
 CASES = {
     "compare-smoothers --problem poisson3d --n 15 --boundary periodic --family mls --degrees 2,4-5"
-    " --pre 2 --post 0 --coarsening galerkin --axes xz --cycle W --backend stencil --repeats 7": (
+    " --pre 2 --post 0 --coarsening galerkin --axes zx --cycle W --backend stencil --repeats 7": (
         (mgtheory.comparison, "compare_smoothers"),
         lambda problem, **given: (problem_of(problem), given),
         (
@@ -121,6 +121,23 @@ CASES = {
             {},
         ),
     ),
+    # the options of a recipe are those of its scheme, which weights of their own take out
+    "train --out OUT --config CONFIG --from q2-digits": (
+        (nets, "train"),
+        lambda config, out, **given: (
+            (config.init.scheme, config.init.options, config.init.operator),
+            given,
+        ),
+        (("none", {}, "keep"), {}),
+    ),
+    "train --out OUT --config CONFIG --from q2-digits --init constant": (
+        (nets, "train"),
+        lambda config, out, **given: (
+            (config.init.scheme, config.init.options, config.init.operator),
+            given,
+        ),
+        (("constant", {"value": 2.0}, "keep"), {}),
+    ),
     # what is set by its key comes last
     "train --out OUT --data mnist --init chebyshev4 --set init=constant --set seed=3": (
         (nets, "train"),
@@ -147,7 +164,9 @@ def test_options_reach_what_they_are_for(command, refused, monkeypatch, tmp_path
         raise ValueError("seen and ended")
 
     monkeypatch.setattr(home, name, spy)
-    places = {"INIT": init, "MATRIX": matrix, "OUT": tmp_path / "out"}
+    config = tmp_path / "config.json"
+    config.write_text('{"init": {"scheme": "constant", "options": {"value": 2.0}}}')
+    places = {"INIT": init, "MATRIX": matrix, "CONFIG": config, "OUT": tmp_path / "out"}
     assert "seen and ended" in refused(*(places.get(word, word) for word in command.split()))
     ((found, given),) = seen
     assert found == expected
