@@ -311,10 +311,12 @@ def load_data(
             raise FileNotFoundError(
                 f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there"
             )
+        sides = "asis"
         if size is not None:
-            size = check_shape(size, "size", 2)
+            height, width = check_shape(size, "size", 2)
+            size = height, width
+            sides = f"{height}" if height == width else f"{height}x{width}"
         # earlier versions filed folders without their names under "folder-"
-        sides = "asis" if size is None else "x".join(map(str, dict.fromkeys(size)))
         key = f"images-{folder_mark(path)}-{sides}"
         pool = cached(key, lambda: read_folder(path, size=size))
     elif size is not None:
