@@ -314,8 +314,7 @@ def find_scheme(given: str | InitialCoefficients) -> Scheme | None:
         return _of_coefficients(given, scheme_text(given))
     if not isinstance(given, str):
         raise ValueError(
-            f"scheme is a {type(given).__name__}, must be text, such as 'bounded', or what derive"
-            " returns"
+            f"scheme is {given!r}, must be text, such as 'bounded', or what derive returns"
         )
     name, _, rest = given.partition(":")
     if given == "none":

@@ -49,7 +49,7 @@ def test_starts_by_what_derive_returns():
     b = abs(np.linalg.eigvals(matrix_of(layer.level.A, GRIDS[2]))).max()
     roots = np.sort(layer.level.polynomial().roots.real)
     assert roots * 131072 / b == pytest.approx(np.sort(start.roots.real), rel=1e-5)
-    with pytest.raises(ValueError, match="scheme is a float, must be text, such as 'bounded'"):
+    with pytest.raises(ValueError, match="must be text, such as 'bounded', or what derive returns"):
         block(3, "q2", "plain", 0.5)
 
 
