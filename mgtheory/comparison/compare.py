@@ -125,7 +125,8 @@ def compare_smoothers(
     kept = problem.nullspace if isinstance(problem, Problem) else first.nullspace
     two = None
     if even is None and math.prod(of.shape) <= MOST:
-        two = Hierarchy.build(problem, max_levels=2, **grid, coarsening=coarsening, axes=axes)
+        unsolved = {"coarsest": options["coarsest"], "max_levels": 2}  # a small grid too
+        two = Hierarchy.build(problem, **unsolved, **grid, coarsening=coarsening, axes=axes)
     rows: list[dict[str, Any]] = []
     hierarchies: dict[int, Any] = {}
     asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
