@@ -168,6 +168,11 @@ def resolve_start(
     name = spec.name if spec is not None else type(model).__name__
     levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
     if chosen is not None and not takes_scheme(model):
+        if any(takes_scheme(module) for module in model.modules()):
+            raise ValueError(
+                f"a {type(model).__name__} is around the network that scheme {scheme_text(scheme)}"
+                " starts: initialise that one, before it is compiled or wrapped"
+            )
         has = f"and {name} has none"
         if any(isinstance(module, Coefficients) for module in model.modules()):
             has = f"of levels, {has}: a PolynomialBlock starts itself, by its own start="

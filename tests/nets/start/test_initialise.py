@@ -382,6 +382,13 @@ def test_what_derive_returns_is_a_scheme_as_its_file_is(started, tmp_path):
     assert report.scheme == "derived chebyshev4"
 
 
+def test_a_wrapped_network_is_not_called_one_without_coefficients():
+    model = nets.create_model("q2", width=4, levels=2)
+    for wrapped in (torch.compile(model, backend="eager"), torch.nn.DataParallel(model)):
+        with pytest.raises(ValueError, match="initialise that one, before it is compiled or wrap"):
+            nets.initialise(wrapped, size=(8, 8))
+
+
 def test_missing_file(started):
     with pytest.raises(FileNotFoundError):
         started("q2", "file:nowhere.json")
