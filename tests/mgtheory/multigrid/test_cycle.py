@@ -359,6 +359,7 @@ def test_stagnation_and_maxiter():
         pytest.approx(np.linalg.norm(problem.b)),
     )
     zero = hierarchy.solve(np.zeros(961))
+    assert repr(zero) == "Solution(converged, 0 cycles, residual 0.00e+00)"
     assert zero.converged
     assert zero.iterations == 0
 

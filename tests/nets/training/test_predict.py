@@ -120,6 +120,7 @@ def test_scores_by_definition(colours):
     assert "2 classes" in repr(colours)
 
 
+@pytest.mark.filterwarnings("error")  # torch's, of an array that cannot be written to
 def test_every_form_of_an_image(colours, tmp_path):
     """A file, a picture, channels first and last, one image and several are one and the same."""
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 6, 3), dtype=np.uint8)  # n, h, w, c
@@ -134,6 +135,7 @@ def test_every_form_of_an_image(colours, tmp_path):
         "arrays of both orders": ([first, pixels[1].transpose(2, 0, 1), pixels[2]], expected),
         "one image": (torch.from_numpy(first), one),
         "one picture": (pictures[0], one),
+        "a picture's array": (np.asarray(pictures[0]), one),
         "a file": (tmp_path / "x.png", one),
         "its name": (str(tmp_path / "x.png"), one),
     }
