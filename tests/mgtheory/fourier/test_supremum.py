@@ -41,6 +41,7 @@ class TestSuprema:
         assert found.factor == pytest.approx(1.1568261, abs=1e-7)
         assert found.frequency == (0.0, 0.0)
         assert np.linalg.norm(found.direction) == pytest.approx(1.0)
+        assert found.damping.max() == found.factor
         along = np.array(found.direction) * np.array([[1e-4], [1e-3], [1e-2]])
         values = spectral_radius(cycle.error_operator(along))
         np.testing.assert_allclose(values, found.factor, rtol=5e-4)
@@ -50,6 +51,14 @@ class TestSuprema:
         ]
         assert periodic == sorted(periodic)
         assert found.factor - 0.003 < periodic[-1] < found.factor
+
+    def test_frequencies_that_share_a_spectrum_on_a_grid_of_unequal_sizes(self):
+        """x and y of the Laplacian are exchanged on square grids alone."""
+        cycle = LocalCycle(L2, chebyshev(2, interval=(2, 8)))
+        found = cycle_factor(cycle, samples=(12, 20), refine=False, zero="remove")
+        theta, zero = found.frequencies, (found.frequencies == 0).all(axis=-1)
+        expected = spectral_radius(cycle.error_operator(theta[~zero]))
+        np.testing.assert_allclose(found.damping[~zero], expected, atol=1e-12)
 
     @pytest.mark.parametrize("restriction", ["full", "half"])
     @pytest.mark.parametrize(("epsilon", "angle"), [(0.1, 0.6), (0.03, 0.3), (0.01, 1.1)])

@@ -70,7 +70,10 @@ def test_arguments_are_kept_and_taken_in_any_real_form():
     np.testing.assert_array_equal(again.x, expected)
     out = x0.copy()
     assert ours.smooth(out, b, out=out) is out
-    np.testing.assert_array_equal(out, ours.smooth(x0, b))
+    expected = ours.smooth(x0, b)
+    np.testing.assert_array_equal(out, expected)
+    out = b.copy()
+    np.testing.assert_array_equal(ours.smooth(x0, out, out=out), expected)
 
 
 def test_numpy_integers_are_numbers():
