@@ -74,6 +74,11 @@ def test_arguments_are_kept_and_taken_in_any_real_form():
     np.testing.assert_array_equal(out, expected)
     out = b.copy()
     np.testing.assert_array_equal(ours.smooth(x0, out, out=out), expected)
+    read_only = out.copy()
+    read_only.flags.writeable = False
+    for wrong in (out.astype(np.float32), np.zeros((31, 62))[:, ::2], read_only):
+        with pytest.raises(ValueError, match="out must be a writeable float64 array in C order"):
+            ours.smooth(x0, b, out=wrong)
 
 
 def test_numpy_integers_are_numbers():

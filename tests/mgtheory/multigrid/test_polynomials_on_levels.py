@@ -336,6 +336,8 @@ def rough(spread, n=63):
         (create("jump2d", 63), True),
         (rough(1.5), True),
         (rough(0.3), False),
+        # a wall: what a few rows have is no variation from place to place
+        (poisson((63, 63), coefficient=lambda x, y: 1 + 9 * (abs(x - 0.5) < 0.01) + 0 * y), False),
         (poisson((63, 63)), False),
         (poisson((32, 32), boundary="neumann"), False),
         (poisson((8, 8, 8), boundary="neumann"), False),
