@@ -11,7 +11,7 @@ from mgtheory.fourier.factor import spectral_norm
 from mgtheory.fourier.supremum import grid_peaks, quadratic_steps, search, supremum
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.stencils import laplacian, rotated_anisotropic
+from mgtheory.problems.stencils import Stencil, laplacian, rotated_anisotropic
 from mgtheory.problems.symbols import grid_frequencies, spectral_radius
 
 L2 = laplacian(2)
@@ -52,9 +52,13 @@ class TestSuprema:
         assert periodic == sorted(periodic)
         assert found.factor - 0.003 < periodic[-1] < found.factor
 
-    def test_frequencies_that_share_a_spectrum_on_a_grid_of_unequal_sizes(self):
-        """x and y of the Laplacian are exchanged on square grids alone."""
-        cycle = LocalCycle(L2, chebyshev(2, interval=(2, 8)))
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_frequencies_that_share_a_spectrum(self, turned):
+        """x and y of the Laplacian are exchanged on square grids alone, theta and -theta share one
+        where all is real."""
+        wave = Stencil.from_array(np.outer([0.5j, 1, -0.5j], [0.5, 1, 0.5]))
+        options = {"interpolation": wave} if turned else {}
+        cycle = LocalCycle(L2, chebyshev(2, interval=(2, 8)), **options)
         found = cycle_factor(cycle, samples=(12, 20), refine=False, zero="remove")
         theta, zero = found.frequencies, (found.frequencies == 0).all(axis=-1)
         expected = spectral_radius(cycle.error_operator(theta[~zero]))

@@ -261,7 +261,13 @@ def test_slow_cycles_advise_a_krylov_method():
     assert found.converged
     assert found.iterations < 20
     easy = create("variable2d", 31)
-    assert StencilHierarchy.build(easy, coarsest=60).solve(easy.b).warnings == ()
+    ours = StencilHierarchy.build(easy, coarsest=60)
+    found = ours.solve(easy.b)
+    assert found.warnings == ()
+    ended = ours.solve(easy.b, found.x, tol=0.0)  # at rounding no method gains more
+    assert "rounding allows no less" in ended.message
+    assert ended.factor > 0.5
+    assert ended.warnings == ()
 
 
 def test_derived_polynomials_are_those_of_the_scaled_operator():

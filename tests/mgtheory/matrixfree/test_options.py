@@ -181,6 +181,17 @@ def test_results_say_how_it_ended():
         ),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(5)), "shape"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961) * 1j), "real"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961, bool)), "type bool"),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"]).apply(np.ones(961), "FMG"),
+            "'FMG', allowed are: V, W, F$",
+        ),
+        (
+            lambda: StencilHierarchy.build(
+                PROBLEMS["nested"], coarsest=9, post_smoother=Jacobi(0.7)
+            ).as_preconditioner(),
+            "level 0: different smoothers before and after",
+        ),
         (
             lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.full(961, np.nan)),
             "not a number",

@@ -228,6 +228,15 @@ def test_asymmetry_of_a_coarse_operator_is_no_doubt_about_the_matrix():
     assert (level.record().positive, level.operator_record().positive) == (True, False)
 
 
+def test_spectra_of_unsymmetric_levels_grow_with_their_own_diagonals():
+    """That of A falls by about 1/2 where a wind is strong, that of D^-1 A stays."""
+    A = sp.csr_array(LAPLACIAN + 33 * upwind(33))
+    levels = Hierarchy.build(A, shape=(33, 33), smoother="jacobi").levels
+    assert not levels[1].symmetric
+    assert levels[1].growth("diagonal") == pytest.approx(1.0, abs=0.15)
+    assert levels[1].growth("identity") < 0.6
+
+
 def test_regular_matrices_are_not_taken_for_singular_ones():
     A, b = create("variable2d", 33, boundary="neumann").A, random(33**2) + 1.0
     for shift in (1e-2, 1.0, 100.0):
