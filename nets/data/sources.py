@@ -312,7 +312,8 @@ def load_data(
                 f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there"
             )
         if size is not None:
-            size = check_shape(size, "size", 2)
+            height, width = check_shape(size, "size", 2)
+            size = height, width
         # earlier versions filed folders without their names under "folder-"
         sides = "asis" if size is None else "x".join(map(str, dict.fromkeys(size)))
         key = f"images-{folder_mark(path)}-{sides}"
