@@ -15,7 +15,7 @@
 # that fails leaves the others; the status is 1 then.
 #
 # PYTHON      the interpreter (python3), with torch, Triton, NumPy and SciPy; all parts but kernels,
-#             solver and tune want pydantic and lightning-fabric too, runs and studies also pooch
+#             solver and tune want pydantic, safetensors and lightning-fabric too
 # DATA        images (folder:cifar10-jpeg.tar.xz in the present folder)
 # REHEARSE    not empty: small, on the processor, without studies
 set -uo pipefail
@@ -36,7 +36,8 @@ scratch=$(mktemp -d)
 mkdir -p "$out"
 export PYTHONUNBUFFERED=1 PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
 # compiled code is kept for all processes and for the next call
-export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/polymgnet/inductor}
+export POLYMGNET_CACHE=${POLYMGNET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polymgnet}
+export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$POLYMGNET_CACHE/inductor}
 solver=("$python" "$root/benchmarks/gpu.py" ${small:+--rehearse})
 steps=("$python" "$root/benchmarks/train.py" --out "$scratch" --repeats 3 --steps 20)
 models="q2 g4 g6 q8 mgnet resnet18"

@@ -10,8 +10,8 @@ measures what the accuracy runs cost, chooses their epochs for both calls togeth
 second goes on. What is printed is also in `--out`, written as soon as it is known (steps.txt,
 accuracy.jsonl, a few kB): carried to another machine, it is all that the second call needs. The
 step rows take random images: speed does not depend on them. Needed beside torch and numpy: scipy,
-sympy, pillow, safetensors, pydantic, lightning-fabric; and for the accuracies pooch, where
-POLYMGNET_CACHE does not name the folder of the decoded images.
+sympy, pillow, safetensors, pydantic, lightning-fabric; and for accuracies pooch, unless
+$POLYMGNET_CACHE names the folder of the decoded images.
 """
 
 from __future__ import annotations
