@@ -329,7 +329,8 @@ def solver(options: argparse.Namespace) -> int:
     print(f"{name}; Python {sys.version.split()[0]}, {', '.join(versions)}; {kernels}")
     parts: list[Callable[[], None]]
     if options.tune:
-        parts = [lambda: tune(clock, 8191, 2), lambda: tune(clock, 255, 3)]
+        parts = [lambda: tune(clock, 15 if small else 8191, 2)]
+        parts += [lambda: tune(clock, 5 if small else 255, 3)]
     else:
         if small:
             torch.set_num_threads(1)
