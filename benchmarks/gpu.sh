@@ -38,6 +38,7 @@ export PYTHONUNBUFFERED=1 PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
 # compiled code is kept for all processes and for the next call
 export POLYMGNET_CACHE=${POLYMGNET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polymgnet}
 export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$POLYMGNET_CACHE/inductor}
+export TORCHINDUCTOR_COMPILE_THREADS=${TORCHINDUCTOR_COMPILE_THREADS:-4} # in each of several processes
 solver=("$python" "$root/benchmarks/gpu.py" ${small:+--rehearse})
 steps=("$python" "$root/benchmarks/train.py" --out "$scratch" --repeats 3 --steps 20)
 models="q2 g4 g6 q8 mgnet resnet18"
