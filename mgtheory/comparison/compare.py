@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory import fourier
+from mgtheory._checks import check_whole
 from mgtheory.comparison.table import OPTIMISED, Row, SmootherComparison
 from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES, get_family
@@ -27,6 +28,7 @@ from mgtheory.multigrid.loop import ROUNDED
 from mgtheory.multigrid.nullspace import without
 from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.setup import grid_operator
+from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.polynomials import scores
 from mgtheory.problems.grids import check_boundary
@@ -82,9 +84,10 @@ def compare_smoothers(
     families, degrees
         All of `FAMILIES` by default.
     pre, post, coarsening, axes, cycle
-        Of the cycle; coarsening by default what suits the problem, axes those the solver coarsens.
+        Of the cycle, V, W or F; coarsening by default what suits the problem, axes those the solver
+        coarsens.
     repeats
-        Timed runs of each smoother, of which the median counts.
+        Timed runs of each smoother, at least 1, of which the median counts.
     build
         What makes the hierarchy: `Hierarchy.build`, `StencilHierarchy.build`, or another that takes
         the same arguments and returns an object with `solve` and `work_units`.
@@ -100,6 +103,8 @@ def compare_smoothers(
         An option that no smoother could be measured with. What a single smoother lacks stands in
         its row.
     """
+    check_cycle(cycle, without=(Cycle.FMG,))  # one pass is no cycle that could be repeated
+    check_whole(repeats, "repeats", 1)
     step = progress or (lambda done, text: None)
     given = {"shape": shape, "boundary": boundary}
     grid: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -119,13 +124,14 @@ def compare_smoothers(
     first = build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
     constant = approximation(of, axes) if pre == post == 1 else None
     even = of if isinstance(of, Problem) and of.stencil is not None else None
-    known = here(first) if even is None and pre == post == 1 else None
+    known = here(first, of, coarsened) if even is None and pre == post == 1 else None
     if known is not None:
         constant = max((C for C, _ in known), default=None)
     kept = problem.nullspace if isinstance(problem, Problem) else first.nullspace
     two = None
     if even is None and math.prod(of.shape) <= MOST:
-        two = Hierarchy.build(problem, max_levels=2, **grid, coarsening=coarsening, axes=axes)
+        unsolved = {"coarsest": options["coarsest"], "max_levels": 2}  # a small grid too
+        two = Hierarchy.build(problem, **unsolved, **grid, coarsening=coarsening, axes=axes)
     rows: list[dict[str, Any]] = []
     hierarchies: dict[int, Any] = {}
     asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
@@ -192,16 +198,21 @@ def approximation(problem: Problem | Level, axes: Sequence[int] | str = "auto") 
         return None
 
 
-def here(hierarchy: Any) -> tuple[tuple[float, float], ...] | None:
-    """C and lmax of the levels of this very hierarchy; None where there is no bound, and where it
-    is too large or has no matrices."""
+def here(
+    hierarchy: Any, of: Problem | Level, axes: Sequence[int]
+) -> tuple[tuple[float, float], ...] | None:
+    """C and lmax of the levels of this very hierarchy, for the B with which a polynomial derived
+    for `of` is applied there; None where there is no bound, and where it is too large or has no
+    matrices."""
     if not isinstance(hierarchy, Hierarchy):
         return None
     fine = hierarchy.levels[0]
     if fine.size > BOUNDED[min(len(fine.shape), 3)]:
         return None
     try:
-        return constants_and_ends(hierarchy)
+        # a family by its name is derived anew on each level, and may have another B on coarse ones
+        start = derived(of, OPTIMISED, 1, axes=axes, around={})
+        return constants_and_ends(hierarchy.with_smoothers(start))
     except (ValueError, ArithmeticError):
         return None
 

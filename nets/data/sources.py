@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mgtheory._checks import check_shape
 from nets.data.archives import is_archive
 from nets.data.cache import cache_folder, cached, folder_mark
 from nets.data.folders import read_folder
@@ -274,7 +275,7 @@ def load_data(
     validation: float = 0.1,
     test: float | None = None,
     split_seed: int = 0,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     download: bool = True,
 ) -> DataSet:
     """The data set of a name, with its train / validation / test indices.
@@ -292,7 +293,7 @@ def load_data(
         The fraction of all images set aside to test on where the source has no test part, a fifth
         if not given; which images they are depends on neither seed.
     size
-        For image folders: the side all images are scaled and cropped to.
+        For image folders: what all images are scaled and cropped to, a side or (height, width).
     download
         Whether a missing file may be fetched.
 
@@ -312,8 +313,12 @@ def load_data(
             raise FileNotFoundError(
                 f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there"
             )
+        if size is not None:
+            height, width = check_shape(size, "size", 2)
+            size = height, width
         # earlier versions filed folders without their names under "folder-"
-        key = f"images-{folder_mark(path)}-{size or 'asis'}"
+        sides = "asis" if size is None else "x".join(map(str, dict.fromkeys(size)))
+        key = f"images-{folder_mark(path)}-{sides}"
         pool = cached(key, lambda: read_folder(path, size=size))
     elif size is not None:
         raise ValueError(f"data.size is for folder:PATH; {name} has its own size")

@@ -285,6 +285,7 @@ def test_refused_systems():
     b = torch.zeros(31, 31, dtype=torch.float64)
     for wrong, words in (
         (b[:30], r"\(30, 31\)"),
+        (b[None][:0], r"\(0, 31, 31\), .* one system or more"),
         (b.half(), "float16"),
         (np.zeros((31, 31), dtype=complex), "complex128"),
         (b.to("meta"), "on meta"),
