@@ -195,8 +195,12 @@ class Family:
             said = f"family {self.name} cannot be derived from {record}, it needs {need.sources}"
             if record.kind == "matrix":  # of one that is nearly symmetric, what it lacks
                 lacking = record.found.partition("; ")[2]
-                others = [one.name for one in FAMILIES.values() if one.needs == "operator"]
-                said += f"; {lacking}" * bool(lacking) + f"; of any matrix: {', '.join(others)}"
+                said += f"; {lacking}" * bool(lacking)
+                if np.iscomplexobj(record.source):
+                    said += "; of a complex one: bounded, or minimax of points of its spectrum"
+                else:
+                    others = [one.name for one in FAMILIES.values() if one.needs == "operator"]
+                    said += f"; of any matrix: {', '.join(others)}"
             raise ValueError(said)
         if options:  # to read a signature takes as long as a formula
             known = inspect.signature(self.function).parameters.values()

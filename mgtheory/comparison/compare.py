@@ -124,13 +124,14 @@ def compare_smoothers(
     first = build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
     constant = approximation(of, axes) if pre == post == 1 else None
     even = of if isinstance(of, Problem) and of.stencil is not None else None
-    known = here(first) if even is None and pre == post == 1 else None
+    known = here(first, of, coarsened) if even is None and pre == post == 1 else None
     if known is not None:
         constant = max((C for C, _ in known), default=None)
     kept = problem.nullspace if isinstance(problem, Problem) else first.nullspace
     two = None
     if even is None and math.prod(of.shape) <= MOST:
-        two = Hierarchy.build(problem, max_levels=2, **grid, coarsening=coarsening, axes=axes)
+        unsolved = {"coarsest": options["coarsest"], "max_levels": 2}  # a small grid too
+        two = Hierarchy.build(problem, **unsolved, **grid, coarsening=coarsening, axes=axes)
     rows: list[dict[str, Any]] = []
     hierarchies: dict[int, Any] = {}
     asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
@@ -197,16 +198,21 @@ def approximation(problem: Problem | Level, axes: Sequence[int] | str = "auto") 
         return None
 
 
-def here(hierarchy: Any) -> tuple[tuple[float, float], ...] | None:
-    """C and lmax of the levels of this very hierarchy; None where there is no bound, and where it
-    is too large or has no matrices."""
+def here(
+    hierarchy: Any, of: Problem | Level, axes: Sequence[int]
+) -> tuple[tuple[float, float], ...] | None:
+    """C and lmax of the levels of this very hierarchy, for the B with which a polynomial derived
+    for `of` is applied there; None where there is no bound, and where it is too large or has no
+    matrices."""
     if not isinstance(hierarchy, Hierarchy):
         return None
     fine = hierarchy.levels[0]
     if fine.size > BOUNDED[min(len(fine.shape), 3)]:
         return None
     try:
-        return constants_and_ends(hierarchy)
+        # a family by its name is derived anew on each level, and may have another B on coarse ones
+        start = derived(of, OPTIMISED, 1, axes=axes, around={})
+        return constants_and_ends(hierarchy.with_smoothers(start))
     except (ValueError, ArithmeticError):
         return None
 

@@ -97,7 +97,8 @@ class Given:
 
 
 def check_matrix(A: Any) -> sp.csr_array:
-    """A as a canonical CSR array; integers become float64.
+    """A as a canonical CSR array without stored zeros, which PyAMG and colours would take for
+    couplings; integers become float64.
 
     Raises
     ------
@@ -118,6 +119,9 @@ def check_matrix(A: Any) -> sp.csr_array:
     check_finite(matrix, "A")
     if not matrix.data.any():
         raise ValueError("A is zero")
+    if not matrix.data.all():
+        matrix = matrix.copy()
+        matrix.eliminate_zeros()
     return matrix
 
 

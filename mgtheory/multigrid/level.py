@@ -184,7 +184,8 @@ class Level:
 
     @cached_property
     def stencil(self) -> Stencil | None:
-        """The stencil of A inside the grid; None where there is no constant one."""
+        """The stencil of A inside the grid; None where there is no constant one, and of a matrix
+        where it is not even along every axis, as with a wind."""
         if self.problem is not None:
             return self.problem.stencil
         array = None if self.tensor is None else self.tensor.stencil()

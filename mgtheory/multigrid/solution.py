@@ -7,7 +7,6 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mgtheory._html import html_table
@@ -104,12 +103,9 @@ class Solution:
         return float((norms[-1] / norms[1]) ** (1.0 / (len(norms) - 2)))
 
     def __repr__(self) -> str:
-        last = self.residual_norms[-1]
-        relative = last / self.residual_norms[0] if self.residual_norms[0] > 0 else np.nan
-        return (
-            f"Solution({self.reason}, {self.iterations} cycles, residual {last:.2e} ({relative:.1e}"
-            " of the first))"
-        )
+        first, last = self.residual_norms[0], self.residual_norms[-1]
+        relative = f" ({last / first:.1e} of the first)" if first > 0 else ""
+        return f"Solution({self.reason}, {self.iterations} cycles, residual {last:.2e}{relative})"
 
     def _repr_html_(self) -> str:
         """A row a cycle in notebooks: the residual, and what the cycle left of it."""

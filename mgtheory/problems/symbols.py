@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from mgtheory._checks import check_array, check_shape
 from mgtheory.problems.stencils import Stencil
@@ -44,6 +45,10 @@ def the_stencil(operator: Any) -> Stencil:
     if isinstance(found, np.ndarray):
         return Stencil.from_array(found)
     what = getattr(operator, "name", type(operator).__name__)
+    if sp.issparse(operator):
+        what += "; of a matrix take Hierarchy.build(A, shape=...).levels[0]"
+    elif operator is None or getattr(operator, "problem", operator) is None:
+        what += ": of a matrix, a level has a stencil where it is one, and even along every axis"
     raise ValueError(
         f"Fourier analysis needs a Stencil or a problem with constant coefficients, got {what}"
     )

@@ -131,7 +131,7 @@ def recognise(A: sp.csr_array, shape: Shape, boundary: Boundary) -> TensorForm |
     None for any other matrix. The candidate read from a row in the middle is compared entry by
     entry.
     """
-    if min(shape) < 4 or np.iscomplexobj(A.data):
+    if min(shape) < 3 or np.iscomplexobj(A.data):
         return None
     dim, middle = len(shape), tuple(n // 2 for n in shape)
     columns, values = _row(A, int(np.ravel_multi_index(middle, shape)))

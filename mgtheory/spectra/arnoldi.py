@@ -117,9 +117,12 @@ def linear_operator(operator: Any) -> LinearOperator:
             " numbers"
         )
     try:
-        return aslinearoperator(operator)
+        found = aslinearoperator(operator)
     except TypeError:
         raise ValueError(
             f"operator is a {type(operator).__name__}, must be a sparse or dense array or a"
             " LinearOperator"
         ) from None
+    if not np.can_cast(found.dtype, np.complex128):  # LAPACK has no longer type, and no objects
+        raise ValueError(f"operator is of type {found.dtype}, allowed are those up to complex128")
+    return found

@@ -17,7 +17,6 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-import pooch
 from numpy.typing import NDArray
 
 from mgtheory._checks import check_shape
@@ -217,7 +216,8 @@ def find_source(name: str) -> Source:
 
 
 def _md5(path: Path) -> str:
-    return str(pooch.file_hash(str(path), alg="md5"))
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def _located(source: Source, root: Path, *, download: bool) -> list[Path]:
@@ -250,6 +250,8 @@ def _located(source: Source, root: Path, *, download: bool) -> list[Path]:
     advice = f"put {sets} (from {source.url}) into {own} or {root}"
     if not download:
         raise FileNotFoundError(f"{source.name}: not found, and data.download is off; {advice}")
+    import pooch  # which nobody needs who has the files
+
     registry = {name: f"md5:{md5}" for name, md5 in source.choices[0].items()}
     fetcher = pooch.create(path=own, base_url=source.url, registry=registry)
     try:
@@ -311,12 +313,11 @@ def load_data(
             raise FileNotFoundError(
                 f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there"
             )
-        sides = "asis"
         if size is not None:
             height, width = check_shape(size, "size", 2)
             size = height, width
-            sides = f"{height}" if height == width else f"{height}x{width}"
         # earlier versions filed folders without their names under "folder-"
+        sides = "asis" if size is None else "x".join(map(str, dict.fromkeys(size)))
         key = f"images-{folder_mark(path)}-{sides}"
         pool = cached(key, lambda: read_folder(path, size=size))
     elif size is not None:

@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from mgtheory import InitialCoefficients
 from nets.defaults import own_defaults
 from nets.models.base import evaluating
 from nets.models.blocks import CONVOLUTIONS, LevelOptions
@@ -29,7 +30,7 @@ from nets.start.initialise import fitted, start_level
 from nets.start.operators import start_operators, start_options
 from nets.start.report import LevelReport
 from nets.start.scheme import Scheme
-from nets.start.schemes import find_scheme
+from nets.start.schemes import find_scheme, scheme_text
 from nets.start.spectrum import LevelSpectrum
 
 
@@ -47,7 +48,8 @@ class PolynomialBlock(nn.Module):
         Where norm and activation stand: a placement, or a mapping kind of factor -> placement. None
         is that of the network named in `factors`, else ``regular``.
     start
-        A scheme of `nets.initialise`, with its options; ``none`` leaves the coefficients at 1. With
+        A scheme of `nets.initialise`, with its options, or what `derive` returns, scaled to the
+        block's own b; ``none`` leaves the coefficients at 1. With
         a norm behind each correction (``regular``) the size of a linear step's weight has no
         effect in training, and so its start has none; with ``relu_outside_nobn`` it has. With the
         option ``features`` it waits for `start_blocks`: no block knows what is read at the end.
@@ -89,7 +91,7 @@ class PolynomialBlock(nn.Module):
         channels: int,
         factors: str | Sequence[str] = "q2",
         placement: str | Placement | Mapping[str, str | Placement] | None = None,
-        start: str = "bounded",
+        start: str | InitialCoefficients = "bounded",
         *,
         start_size: Sequence[int] | None = None,
         operator: str = "keep",
@@ -236,7 +238,7 @@ def start_blocks(
         return StartedBlocks()
     waiting = {block: find_scheme(block.scheme) for block in blocks if not block.started}
     asking = {block: one for block, one in waiting.items() if one and one.features is not None}
-    _check_features([block.scheme for block in asking], images)
+    _check_features([scheme_text(block.scheme) for block in asking], images)
     sizes: dict[PolynomialBlock, Sequence[int]] = {}
     spectra: dict[PolynomialBlock, LevelSpectrum] = {}
 

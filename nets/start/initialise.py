@@ -23,6 +23,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from mgtheory import InitialCoefficients
 from mgtheory.polynomials.bounded import AMPLIFICATION
 from mgtheory.polynomials.factors import FACTORS
 from nets.defaults import own_defaults
@@ -36,14 +37,14 @@ from nets.start.jacobian import jacobian_norms
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
 from nets.start.scheme import Notes, Rng, Scheme
-from nets.start.schemes import find_scheme
+from nets.start.schemes import find_scheme, scheme_text
 from nets.start.spectrum import LevelSpectrum
 
 
 @own_defaults()
 def initialise(
     model: nn.Module,
-    scheme: str = DEFAULT_SCHEME,
+    scheme: str | InitialCoefficients = DEFAULT_SCHEME,
     *,
     operator: str = "random",
     padding: str = "applied",
@@ -62,11 +63,12 @@ def initialise(
         `PolynomialBlock` alone, which start themselves, takes ``none``: a scheme would have nothing
         to start there, and is refused.
     scheme
-        ``name``, ``name:option=value,...`` (see `list_schemes`), ``file:init.json`` or ``none``; by
-        default ``bounded:features=0.6``: on a level of linear steps equal roots, with one max |q| =
-        M on every level's disc |z| <= b, the M at which what the classifier reads has the size 0.6
-        (`nets.start.features`), or 8 where no M gives it, as behind norms; a general step p_d has
-        at most 3 by itself. ``bounded`` alone takes M = 8, ``bounded:amplification=M`` any other.
+        ``name``, ``name:option=value,...`` (see `list_schemes`), what `derive` returns or the file
+        of it, ``file:init.json``, or ``none``; by default ``bounded:features=0.6``: on a level of
+        linear steps equal roots, with one max |q| = M on every level's disc |z| <= b, the M at
+        which what the classifier reads has the size 0.6 (`nets.start.features`), or 8 where no M
+        gives it, as behind norms; a general step p_d has at most 3 by itself. ``bounded`` alone
+        takes M = 8, ``bounded:amplification=M`` any other.
     operator
         Start of every A: ``random``, ``laplacian`` (options `small`, `scale`), ``shifted`` (option
         `margin`) or ``keep``.
@@ -130,7 +132,7 @@ def initialise(
         reports = [replace(one, jacobian_norm=value) for one, value in zip(reports, measured)]
     return InitReport(
         spec and spec.to_dict(),
-        scheme,
+        scheme_text(scheme),
         (chosen.settings if chosen is not None else {}) | for_operator,
         operator,
         (size[0], size[1]),
@@ -141,15 +143,16 @@ def initialise(
 
 
 def resolve_start(
-    model: nn.Module, scheme: str, operator: str, options: Mapping[str, Any]
+    model: nn.Module,
+    scheme: str | InitialCoefficients,
+    operator: str,
+    options: Mapping[str, Any],
 ) -> tuple[Scheme | None, dict[str, Any]]:
     """(the scheme, None where coefficients stay; the options of the operators' start), as
     `initialise` uses them; ValueError where the model cannot be started so. Needs no weights: the
     model may be on the device ``meta``."""
-    if not isinstance(scheme, str) or not isinstance(operator, str):
-        raise ValueError(
-            f"scheme is {scheme!r} and operator is {operator!r}; both are given as text"
-        )
+    if not isinstance(operator, str):
+        raise ValueError(f"operator is {operator!r}, must be text")
     extra = start_options(operator)
     for_operator = {key: value for key, value in options.items() if key in extra}
     for_scheme = {key: value for key, value in options.items() if key not in extra}
@@ -165,10 +168,17 @@ def resolve_start(
     name = spec.name if spec is not None else type(model).__name__
     levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
     if chosen is not None and not takes_scheme(model):
+        if any(takes_scheme(module) for module in model.modules()):
+            raise ValueError(
+                f"a {type(model).__name__} is around the network that scheme {scheme_text(scheme)}"
+                " starts: initialise that one, before it is compiled or wrapped"
+            )
         has = f"and {name} has none"
         if any(isinstance(module, Coefficients) for module in model.modules()):
             has = f"of levels, {has}: a PolynomialBlock starts itself, by its own start="
-        raise ValueError(f"scheme {scheme} starts polynomial coefficients {has}; use none")
+        raise ValueError(
+            f"scheme {scheme_text(scheme)} starts polynomial coefficients {has}; use none"
+        )
     if not levels and operator not in ("random", "keep"):
         raise ValueError(
             f"operator {operator} starts the operators A of multigrid levels and {name} has none;"

@@ -254,10 +254,17 @@ def _zero(target: Target, n: int, rng: Rng, *, weight: float = 0.01) -> Drawn:
     return Drawn(np.full(n, target.radius / weight, dtype=complex), target.radius)
 
 
+def scheme_text(given: str | InitialCoefficients) -> str:
+    """How a report names what `find_scheme` takes."""
+    return given if isinstance(given, str) else f"derived {given.family}"
+
+
 def _of_file(path: str) -> Scheme:
     """The coefficients that `derive` wrote to the file at `path`, which may begin with ~."""
-    initial = InitialCoefficients.load(Path(path).expanduser())
+    return _of_coefficients(InitialCoefficients.load(Path(path).expanduser()), f"file:{path}")
 
+
+def _of_coefficients(initial: InitialCoefficients, name: str) -> Scheme:
     def draw(target: Target, n: int, rng: Rng) -> Drawn:
         where = "A" if target.power == 1 else f"A^{target.power} for its symmetric pairs"
         if initial.degree != n:
@@ -272,7 +279,7 @@ def _of_file(path: str) -> Scheme:
         interval_of_a = target.power > 1 and initial.interval[0] > 0
         return _scaled(initial, target, (changed,) if interval_of_a else ())
 
-    return Scheme(f"file:{path}", "the coefficients that derive wrote", draw, {}, exact=True)
+    return Scheme(name, "the coefficients that derive made", draw, {}, exact=True)
 
 
 def _of_family(name: str, family: Family) -> Scheme:
@@ -298,15 +305,22 @@ def list_schemes() -> dict[str, str]:
     return {name: scheme.summary for name, scheme in _known_schemes().items()}
 
 
-def find_scheme(text: str) -> Scheme | None:
-    """The scheme of ``name``, ``name:option=value,...`` or ``file:init.json``, with its options;
-    None for ``none``. ValueError for an unknown scheme (it lists the known ones), an option it does
-    not have or a malformed one; FileNotFoundError for a missing file."""
-    name, _, rest = text.partition(":")
-    if text == "none":
+def find_scheme(given: str | InitialCoefficients) -> Scheme | None:
+    """The scheme of ``name``, ``name:option=value,...`` or ``file:init.json``, with its options, or
+    of what `derive` returns; None for ``none``. ValueError for an unknown scheme (it lists the
+    known ones), an option it does not have or a malformed one; FileNotFoundError for a missing
+    file."""
+    if isinstance(given, InitialCoefficients):
+        return _of_coefficients(given, scheme_text(given))
+    if not isinstance(given, str):
+        raise ValueError(
+            f"scheme is {given!r}, must be text, such as 'bounded', or what derive returns"
+        )
+    name, _, rest = given.partition(":")
+    if given == "none":
         return None
     if name == "none":
-        raise ValueError(f"scheme {text!r}: none leaves the coefficients and takes no option")
+        raise ValueError(f"scheme {given!r}: none leaves the coefficients and takes no option")
     if name == "file":
         return _of_file(rest)
     if name not in (known := _known_schemes()):
@@ -314,7 +328,7 @@ def find_scheme(text: str) -> Scheme | None:
             f"unknown scheme {name!r}, known are: {', '.join([*known, 'file:init.json', 'none'])}"
         )
     options: dict[str, Any] = {}
-    for key, value in named_values(rest, f"scheme {text!r}").items() if rest else ():
+    for key, value in named_values(rest, f"scheme {given!r}").items() if rest else ():
         options[key] = value
         for number in (float, int):  # the last that reads it: a degree stays whole
             with contextlib.suppress(ValueError):

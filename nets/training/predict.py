@@ -162,7 +162,7 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor | ArrayLike) -> Tensor:
         """Scores (n, classes) of images (n, channels, height, width), bytes or floats in [0, 1]."""
         weight = next(self.model.parameters())
-        x = torch.as_tensor(images, device=weight.device)
+        x = _tensor(images).to(weight.device)
         if x.ndim != 4 or x.shape[1] != len(self.mean):
             allowed = f"(n, {len(self.mean)}, height, width)"
             raise ValueError(f"images have shape {tuple(x.shape)}; allowed is {allowed}")
@@ -221,7 +221,7 @@ class Classifier(nn.Module):
                 kinds = dict.fromkeys(f"{tuple(one.shape[1:])} {one.dtype}" for one in parts)
                 raise ValueError(f"images of one list differ: {', '.join(kinds)}; give one kind")
             return torch.cat(parts)
-        x = images if isinstance(images, Tensor) else torch.as_tensor(np.asarray(images))
+        x = _tensor(images)
         if x.ndim == 2 and channels == 1:
             x = x[None]
         if x.ndim == 3:
@@ -379,6 +379,14 @@ def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evalu
     )
     right = int(counts.trace())
     return Evaluation(len(chosen), right, loss / len(chosen), top5, confusion, mistakes)
+
+
+def _tensor(images: Any) -> Tensor:
+    """A tensor as it is; an array that cannot be written to, as Pillow's, is copied."""
+    if isinstance(images, Tensor):
+        return images
+    array = np.asarray(images)
+    return torch.as_tensor(array if array.flags.writeable else array.copy())
 
 
 def _with_channels(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

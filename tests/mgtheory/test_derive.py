@@ -145,6 +145,11 @@ def test_the_recorded_polynomial_is_that_of_the_function(family):
             ("chebyshev4", 2, sp.csr_array([[2.0, -1.0], [0.0, 2.0]])),
             "a symmetric positive matrix; of any matrix: harmonic_ritz",
         ),
+        (
+            ("chebyshev4", 2, sp.csr_array([[2.0, 1j], [1j, 2.0]])),
+            "; of a complex one: bounded, or minimax of points of its spectrum",
+        ),
+        (("bounded", 2, sp.eye_array(3, dtype=np.longdouble)), "up to complex128"),
         (("chebyshev4", 2, "poisson2d"), "a str is no operator"),
     ],
 )

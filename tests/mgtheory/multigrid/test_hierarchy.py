@@ -104,8 +104,10 @@ def test_bare_matrix_gives_the_same_levels():
 @pytest.mark.parametrize("boundary", Boundary)
 @pytest.mark.parametrize("name", EVEN)
 def test_constant_stencils_are_recognised(name, boundary):
-    """A bare matrix with a constant stencil, with a mass term too, gets its tensor form; one
-    changed entry, or k(x), and it has none."""
+    """A bare matrix with a constant stencil, with a mass term too, gets its tensor form, from three
+    points an axis on; one changed entry, or k(x), and it has none."""
+    small = create(name, 3, boundary=boundary)
+    assert abs(recognise(small.A, small.shape, boundary).todia() - small.A).max() <= 1e-12
     problem = create(name, SIDE[PROBLEMS[name].dim] // 2 + 4, boundary=boundary)
     shifted = sp.csr_array(problem.A + 7.0 * sp.eye_array(problem.A.shape[0]))
     for A in (problem.A, shifted):

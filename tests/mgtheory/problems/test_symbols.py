@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
+from mgtheory import Hierarchy
 from mgtheory.problems.stencils import Stencil, laplacian, mehrstellen, multilinear, tensor
 from mgtheory.problems.symbols import (
     channel_eigenvalues,
@@ -122,3 +124,19 @@ def test_wrong_input_is_refused():
         grid_frequencies((4, 0))
     with pytest.raises(ValueError, match="2 entries"):
         channel_eigenvalues(np.ones((2, 2, 3, 3)), (4,))
+
+
+def test_of_a_matrix_a_level_has_the_stencil():
+    """Where it is even; else, and of the bare matrix, the error says so."""
+    even, wind = (
+        sp.diags_array(taps, offsets=[-1, 0, 1], shape=(15, 15)).tocsr()
+        for taps in ([-1.0, 2.0, -1.0], [-1.5, 2.0, -0.5])
+    )
+    level = Hierarchy.build(even, shape=15).levels[0]
+    assert the_stencil(level).values.ravel().tolist() == [-1.0, 2.0, -1.0]
+    with pytest.raises(ValueError, match=r"got csr_array; of a matrix take Hierarchy"):
+        the_stencil(even)
+    level = Hierarchy.build(wind, shape=15).levels[0]
+    for given in (level, level.stencil):
+        with pytest.raises(ValueError, match=r"got \w+: of a matrix, .* even along every axis"):
+            the_stencil(given)

@@ -48,6 +48,23 @@ def test_only_multigrid_models_are_compiled_without_the_limits(monkeypatch, name
         assert hasattr(torch._inductor.config, key)
 
 
+def test_no_model_of_a_process_runs_uncompiled(monkeypatch):
+    """As in a study, whose processes train one model after the other."""
+    graphs, compile_it = [], torch.compile
+    torch._dynamo.reset()  # what other tests have compiled counts too
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
+    monkeypatch.setattr(
+        torch,
+        "compile",
+        lambda model, **_: compile_it(
+            model, backend=lambda graph, _: graphs.append(graph) or graph
+        ),
+    )
+    for i in (2, 3):
+        compiled(nets.create_model("q2", width=2, levels=1, steps=[i]))(torch.randn(2, 3, 4, 4))
+    assert len(graphs) == 2
+
+
 @pytest.mark.parametrize(
     ("name", "placement", "backend"),
     [

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import nets
+from mgtheory import derive, poisson
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.polymgnet import PolyMgNet
 from nets.models.registry import MODELS
@@ -38,6 +39,18 @@ def matrix_of(A, grid):
     double = copy.deepcopy(A).double()
     with torch.no_grad():
         return double(torch.eye(n).double().reshape(n, -1, *grid)).reshape(n, n).T.numpy()
+
+
+def test_starts_by_what_derive_returns():
+    """Its roots are those of the polynomial times b over the end that it was derived for; b is that
+    of A as a dense matrix."""
+    start = derive("chebyshev4", 2, poisson((127, 127)))
+    layer = block(3, "q2", "plain", start, start_size=GRIDS[2])
+    b = abs(np.linalg.eigvals(matrix_of(layer.level.A, GRIDS[2]))).max()
+    roots = np.sort(layer.level.polynomial().roots.real)
+    assert roots * 131072 / b == pytest.approx(np.sort(start.roots.real), rel=1e-5)
+    with pytest.raises(ValueError, match="must be text, such as 'bounded', or what derive returns"):
+        block(3, "q2", "plain", 0.5)
 
 
 @pytest.mark.parametrize("mode", ["zeros", "circular"])

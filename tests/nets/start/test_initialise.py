@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import nets
-from mgtheory import derive
+from mgtheory import derive, poisson
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.placements import PLACEMENTS
 from nets.start.report import InitReport, roots_at_guard
@@ -368,6 +368,25 @@ def test_models_without_coefficients(started):
 def test_bad_input(started, scheme, options, message):
     with pytest.raises(ValueError, match=message):
         started("q2", scheme, **options)
+
+
+def test_what_derive_returns_is_a_scheme_as_its_file_is(started, tmp_path):
+    """The same coefficients on every level."""
+    start = derive("chebyshev4", 2, poisson((127, 127)))
+    start.save(tmp_path / "init.json")
+    (model, report), (twin, _) = (
+        started("q2", scheme) for scheme in (start, f"file:{tmp_path / 'init.json'}")
+    )
+    for level, other in zip(model.levels, twin.levels):
+        assert level.polynomial().roots.tolist() == other.polynomial().roots.tolist()
+    assert report.scheme == "derived chebyshev4"
+
+
+def test_a_wrapped_network_is_not_called_one_without_coefficients():
+    model = nets.create_model("q2", width=4, levels=2)
+    for wrapped in (torch.compile(model, backend="eager"), torch.nn.DataParallel(model)):
+        with pytest.raises(ValueError, match="initialise that one, before it is compiled or wrap"):
+            nets.initialise(wrapped, size=(8, 8))
 
 
 def test_missing_file(started):
