@@ -138,8 +138,9 @@ def test_checkpoints_keep_two_and_load_the_newest(tmp_path):
     assert found.info == state(1000).info
     assert equal(found.tensors, state(1000).tensors)
     assert equal(found.part("model"), {"w": torch.full((3, 2), 1000.0)})
-    shared = torch.arange(6.0)  # one memory under several names is as many tensors
-    tensors = {"model.a": shared, "model.b": shared, "model.c": shared[:2]}
+    pair, three = torch.arange(6.0), torch.ones(4)  # one memory under several names is as many
+    tensors = {"model.a": pair, "model.b": pair, "ema.a": three, "ema.b": three[:2]}
+    tensors["ema.c"] = three[1:]
     checkpoints.save(State(tensors, {}), step=1001)
     assert equal(checkpoints.load().tensors, tensors)
 
