@@ -258,8 +258,6 @@ def accuracy_rows(args: argparse.Namespace, *, deadline: float, budget: float) -
                 f"{rows.path} has rows for {key} {plan[key]!r}, asked is {value!r}; give another"
                 " --out"
             )
-    # every run is a new module; a group shares its compiled code where torch can tell
-    torch._dynamo.config.recompile_limit = 64
     stopped = False
     for seed, case in sorted(
         itertools.product(range(args.seeds), chosen), key=lambda pair: pair[1].extra

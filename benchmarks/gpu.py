@@ -1,7 +1,7 @@
-"""The parts of the program that want a GPU, one table each in at most two minutes.
+"""The solver on a GPU: one table, in at most two minutes.
 
-    python benchmarks/gpu.py                       the solver; needs torch, Triton, numpy and scipy
-    python benchmarks/gpu.py --part training ...   the training step, with the options of train.py
+    python benchmarks/gpu.py                       the table; needs torch, Triton, numpy and scipy
+    python benchmarks/gpu.py --kernels             its kernels compared with torch there
     python benchmarks/gpu.py --tune                its kernels' times for other constants of theirs
     python benchmarks/gpu.py --rehearse            the solver's code, small, on the processor
 
@@ -12,7 +12,7 @@ bytes that an operation has to move, which stand beside them. PyAMG and the comp
 processor are measured where they are installed (`--no-cpu` leaves them out).
 
 What fails leaves the rest of the table to be printed, and a status of 1. Triton keeps what it has
-compiled in ~/.triton, or in $TRITON_CACHE_DIR.
+compiled in ~/.triton, or in $TRITON_CACHE_DIR. `gpu.sh` runs all that wants a GPU within a time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import _checkout  # noqa: F401  before what it makes importable
+import _checkout  # before what it makes importable
 import algorithms
 import numpy as np
 import torch
@@ -329,7 +329,8 @@ def solver(options: argparse.Namespace) -> int:
     print(f"{name}; Python {sys.version.split()[0]}, {', '.join(versions)}; {kernels}")
     parts: list[Callable[[], None]]
     if options.tune:
-        parts = [lambda: tune(clock, 8191, 2), lambda: tune(clock, 255, 3)]
+        parts = [lambda: tune(clock, 15 if small else 8191, 2)]
+        parts += [lambda: tune(clock, 5 if small else 255, 3)]
     else:
         if small:
             torch.set_num_threads(1)
@@ -351,6 +352,19 @@ def solver(options: argparse.Namespace) -> int:
             ),
             lambda: peer_rows(clock, 127 if small else 2047, kernels, cpu=cpu),
         ]
+    return failed_of(parts)
+
+
+def kernels(options: argparse.Namespace) -> int:
+    """Every kernel against plain torch (tests/gpu/kernels.py); how many of the grids failed."""
+    sys.path.append(str(_checkout.ROOT / "tests/gpu"))
+    tests, device = import_module("kernels"), "cpu" if options.rehearse else "cuda"
+    names = ["tiny"] if options.rehearse else tests.ON_GPU
+    return failed_of([lambda name=name: tests.compare([name], device) for name in names])
+
+
+def failed_of(parts: list[Callable[[], None]]) -> int:
+    """Run all parts; how many failed."""
     failed = 0
     for part in parts:
         began = time.perf_counter()
@@ -366,24 +380,16 @@ def solver(options: argparse.Namespace) -> int:
 def main() -> None:
     """Print the part that is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--part", choices=("solver", "training"), default="solver")
     parser.add_argument("--rehearse", action="store_true", help="small sizes, on the processor")
+    parser.add_argument("--kernels", action="store_true", help="the kernels against torch alone")
     parser.add_argument("--tune", action="store_true", help="the kernels' constants alone")
     parser.add_argument("--repeats", type=int, default=9, help="runs of which the median is taken")
     parser.add_argument("--no-cpu", action="store_true", help="no contestants on the processor")
-    options, others = parser.parse_known_args()
-    if options.part == "training":
-        import train
-
-        sys.argv = [sys.argv[0], *others]
-        train.main()
-        return
-    if others:
-        parser.error(f"unknown: {' '.join(others)}")
+    options = parser.parse_args()
     if not (options.rehearse or torch.cuda.is_available()):
         parser.error(f"torch {torch.__version__} sees no GPU here: take --rehearse")
     start = time.perf_counter()
-    failed = solver(options)
+    failed = (kernels if options.kernels else solver)(options)
     print(f"\n{time.perf_counter() - start:.0f} s in all, {failed} parts failed")
     sys.exit(min(failed, 1))
 

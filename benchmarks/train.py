@@ -2,15 +2,16 @@
 also synchronisation and accuracy.
 
     python benchmarks/train.py             step rows, on the GPU where there is one, else on the CPU
+    python benchmarks/train.py --rows models       steps of other models beside their convolutions
     python benchmarks/train.py --rows all --data folder:cifar10-jpeg.tar.xz --out rows --seconds 560
 
-The second line is for a GPU and wants two calls of ten minutes: the first prints the step rows,
+The third line is for a GPU and wants two calls of ten minutes: the first prints the step rows,
 measures what the accuracy runs cost, chooses their epochs for both calls together and begins; the
 second goes on. What is printed is also in `--out`, written as soon as it is known (steps.txt,
 accuracy.jsonl, a few kB): carried to another machine, it is all that the second call needs. The
 step rows take random images: speed does not depend on them. Needed beside torch and numpy: scipy,
-sympy, pillow, safetensors, pydantic, lightning-fabric; and pooch where POLYMGNET_CACHE does not
-name the folder of the decoded images.
+sympy, pillow, safetensors, pydantic, lightning-fabric; and for accuracies pooch, unless
+$POLYMGNET_CACHE names the folder of the decoded images.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from probes import (
 import nets
 from nets.config import load_config
 from nets.data.sources import SOURCES, DataSet
+from nets.models.registry import model_options
 from nets.settings import TrainConfig
 from nets.training.build import build
 from nets.training.folder import environment
@@ -203,6 +205,38 @@ def step_rows(args: argparse.Namespace, device: torch.device, say: Callable[[str
             end_to_end(args, data, size, device, say)
 
 
+def model_rows(args: argparse.Namespace, device: torch.device, say: Callable[[str], None]) -> None:
+    """Steps of several models beside their convolutions, and how long each took from nothing to its
+    first step, which compiles or finds what was kept; with `--warm` that alone."""
+    gpu = device.type == "cuda"
+    batch = args.batch or (1024 if gpu else 8)
+    data = synthetic(2 * batch, 32)
+    say(f"\ntraining step alone, full width, 32x32, {device}; batch {batch}")
+    heads = ("first step s", "images/s", "ms/step", "convolutions", "ratio")
+    say(f"{'':<16}" + "".join(f"{head:>14}" for head in heads))
+    for name in args.models.split(","):
+        sets = [f"model={name}", *settings(args, device, batch)]
+        config = load_config("fast", [one for one in sets if not one.startswith("placement=")])
+        options = {"placement": "regular"} if "placement" in model_options(name) else {}
+        model = nets.create_model(name, **options)  # not started: no spectra are measured
+        began = time.perf_counter()
+        t = Trainer(config, launched_fabric(config.train), model, data)
+        step = repeated(t)
+        step()
+        t.check_finite()  # waits for the device
+        first = time.perf_counter() - began
+        if args.warm:
+            say(f"{name:<16}{first:>14.1f}")
+            continue
+        contestants = {"step": step, "alone": convolutions(t, batch)}
+        steps = args.steps or (30 if gpu else 3)
+        one = timed(contestants, device, steps=steps, repeats=args.repeats)
+        say(
+            f"{name:<16}{first:>14.1f}{batch / one['step']:>14,.0f}{1e3 * one['step']:>14.2f}"
+            f"{1e3 * one['alone']:>14.2f}{one['step'] / one['alone']:>14.2f}"
+        )
+
+
 def end_to_end(
     args: argparse.Namespace,
     data: DataSet,
@@ -256,7 +290,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", choices=("steps", "accuracy", "all"), default="steps")
+    parser.add_argument("--rows", choices=("steps", "models", "accuracy", "all"), default="steps")
     parser.add_argument(
         "--out", default="runs/benchmark", help="folder of steps.txt and accuracy.jsonl"
     )
@@ -278,6 +312,8 @@ def main() -> None:
     step.add_argument("--batch", type=int, default=0)
     step.add_argument("--steps", type=int, default=0)
     step.add_argument("--repeats", type=int, default=5)
+    step.add_argument("--models", default="q2,g4,g6,q8,mgnet,resnet18", help="of --rows models")
+    step.add_argument("--warm", action="store_true", help="of --rows models: only compile")
     step.add_argument("--eager", action="store_true", help="do not compile our step")
     step.add_argument(
         "--precision",
@@ -297,6 +333,10 @@ def main() -> None:
     begin = time.perf_counter()
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     say = Report(Path(args.out) / "steps.txt")
+    if args.rows == "models":
+        with _settings(load_config("fast").train):
+            model_rows(args, device, say)
+        return
     if args.rows != "accuracy" and not (args.rows == "all" and say.complete):
         say(f"{environment(device)} {args.revision}")
         try:

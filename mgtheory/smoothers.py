@@ -111,7 +111,8 @@ class Polynomial(Smoother):
     Raises
     ------
     ValueError
-        For an unknown family or scaling, or neither family nor polynomial.
+        For an unknown family or scaling, neither family nor polynomial, or options without a
+        family.
     """
 
     family: str | None = None
@@ -127,6 +128,8 @@ class Polynomial(Smoother):
         object.__setattr__(self, "options", options)
         if self.family is None and self.polynomial is None:
             raise ValueError("a polynomial smoother needs a family or a polynomial")
+        if self.family is None and options:
+            raise ValueError("options belong to a family, a polynomial alone has none")
         if self.family is not None:
             get_family(self.family)
             object.__setattr__(self, "degree", check_degree(self.degree, family=self.family))
@@ -302,7 +305,7 @@ def smoother(given: Any, degree: int | None = None, *, scaling: str = "auto") ->
                 f"a degree belongs to a polynomial family, not to the smoother {given!r}"
             )
         return SMOOTHERS[name]
-    if degree is not None and not isinstance(given, Polynomial):
+    if degree is not None and not (isinstance(given, Polynomial) and given.polynomial is None):
         raise ValueError("a degree belongs to a polynomial family given by its name")
     if isinstance(given, ResidualPolynomial):
         return Polynomial(polynomial=given, scaling=scaling)

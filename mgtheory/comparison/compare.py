@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory import fourier
+from mgtheory._checks import check_whole
 from mgtheory.comparison.table import OPTIMISED, Row, SmootherComparison
 from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES, get_family
@@ -27,6 +28,7 @@ from mgtheory.multigrid.loop import ROUNDED
 from mgtheory.multigrid.nullspace import without
 from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.setup import grid_operator
+from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.polynomials import scores
 from mgtheory.problems.grids import check_boundary
@@ -82,9 +84,10 @@ def compare_smoothers(
     families, degrees
         All of `FAMILIES` by default.
     pre, post, coarsening, axes, cycle
-        Of the cycle; coarsening by default what suits the problem, axes those the solver coarsens.
+        Of the cycle, V, W or F; coarsening by default what suits the problem, axes those the solver
+        coarsens.
     repeats
-        Timed runs of each smoother, of which the median counts.
+        Timed runs of each smoother, at least 1, of which the median counts.
     build
         What makes the hierarchy: `Hierarchy.build`, `StencilHierarchy.build`, or another that takes
         the same arguments and returns an object with `solve` and `work_units`.
@@ -100,6 +103,8 @@ def compare_smoothers(
         An option that no smoother could be measured with. What a single smoother lacks stands in
         its row.
     """
+    check_cycle(cycle, without=(Cycle.FMG,))  # one pass is no cycle that could be repeated
+    check_whole(repeats, "repeats", 1)
     step = progress or (lambda done, text: None)
     given = {"shape": shape, "boundary": boundary}
     grid: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

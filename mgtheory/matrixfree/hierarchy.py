@@ -266,7 +266,7 @@ class StencilHierarchy(GridHierarchy):
         Parameters
         ----------
         x, b
-            Shape (n,) or that of the grid; not changed.
+            Shape (n,) or that of the grid; not changed unless they lie in `out`.
         out
             A float64 array in C order for the result; x itself smooths in place. A new one by
             default.
@@ -279,6 +279,8 @@ class StencilHierarchy(GridHierarchy):
             target = finest.fitted(out, "out")
             if not np.may_share_memory(target, out):
                 raise ValueError("out must be a writeable float64 array in C order")
+            if np.may_share_memory(target, right):
+                right = right.copy()
             if out is not x:
                 target[...] = finest.fitted(x, "x")
         with self._working_on(target, right):

@@ -146,7 +146,7 @@ def _lumped(entries: Offsets, F: tuple[int, ...], *, reflect: bool) -> Offsets:
     sums = np.sum(list(entries.values()), axis=0)
     for offset, values in entries.items():
         for j, n in enumerate(values.shape):
-            if reflect and n > 1 and j not in F and offset[j]:
+            if reflect and j not in F and offset[j]:
                 end = (slice(None),) * j + (0 if offset[j] > 0 else n - 1,)
                 inner = -np.sum([v[end] for o, v in entries.items() if o[j] == offset[j]], axis=0)
                 part = np.divide(sums[end], inner, out=np.zeros_like(inner), where=inner > 0.0)

@@ -189,7 +189,7 @@ class Options:
         if self.interpolation is not None:
             check_name(self.interpolation, [*INTERPOLATIONS, BLACKBOX], "interpolation")
         check_name(self.restriction, list(RESTRICTIONS), "restriction")
-        if self.shift not in (False, True, "auto"):
+        if not (isinstance(self.shift, bool) or str(self.shift) == "auto"):
             raise ValueError(f"shift is {self.shift!r}, allowed are False, True and 'auto'")
         check_callable(self.transfers, "transfers")
         check_callable(self.coarse_solver, "coarse_solver")

@@ -60,9 +60,14 @@ def largest_modulus(q: ResidualPolynomial, spectrum: Spectrum) -> float:
         z = np.concatenate([peaks(q, part) for part in parts])
     else:
         z = np.asarray(spectrum, dtype=complex).ravel()
+    return float(_modulus(q, z).max())
+
+
+def _modulus(q: ResidualPolynomial, z: Complex) -> NDArray[np.float64]:
+    """|q(z)|; infinite where it leaves the doubles, also where they then say inf - inf."""
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.abs(q(z))
-    return float(np.where(np.isnan(values), np.inf, values).max())
+    return np.where(np.isnan(values), np.inf, values)
 
 
 @own_errors
@@ -116,6 +121,5 @@ def _first_crossing(z: Complex, q: ResidualPolynomial, M: float) -> float:
 def on_circle(q: ResidualPolynomial, radius: float) -> Complex:
     """Where |q| has its local maxima on the upper half of |z| = radius, both ends included."""
     angles = np.linspace(0.0, np.pi, PER_DEGREE * q.degree + 33)
-    with np.errstate(over="ignore", invalid="ignore"):
-        found, _ = local_maxima(lambda a: np.abs(q(radius * np.exp(1j * a))), angles)
+    found, _ = local_maxima(lambda a: _modulus(q, radius * np.exp(1j * a)), angles)
     return np.asarray(radius * np.exp(1j * found))

@@ -30,6 +30,7 @@ from scipy.optimize import minimize_scalar
 
 from mgtheory._checks import (
     check_array,
+    check_finite,
     check_kind,
     check_number,
     check_whole,
@@ -182,6 +183,9 @@ def nearest_families(
     t: NDArray[Any] = angular_grid(0.0, 1.0, max(polynomial.degree, *tried))
     if points is not None:
         t = check_array(points, "points").ravel().astype(complex) / lmax
+        check_finite(t, "points")
+        if not t.size:
+            raise ValueError("points: none given, at least one is needed to compare on")
     values = polynomial(lmax * t)
     found: list[Match] = []
     for k in tried:

@@ -334,5 +334,5 @@ class StencilEquation(Equation):
     def load(self, shape: Shape) -> NDArray[np.float64]:
         """b on the grid of the stencil; f = 1 where none is given, and on any other shape."""
         given = self.right is not None and shape == self.grid
-        b = np.asarray(self.right) if given else np.ones(int(np.prod(shape)))
+        b = np.array(self.right) if given else np.ones(int(np.prod(shape)))
         return b - b.mean() if self.singular else b

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_axes, check_finite, check_name
+from mgtheory._checks import check_array, check_axes, check_finite, check_name
 from mgtheory.problems import grids, manufactured, tensor
 from mgtheory.problems.equation import Equation, StencilEquation
 from mgtheory.problems.grids import Boundary, Shape
@@ -78,7 +78,7 @@ class Problem:
         own = stencil if isinstance(stencil, Stencil) else Stencil.from_array(stencil)
         right = None
         if b is not None:
-            right = np.asarray(b, dtype=np.float64).reshape(-1)
+            right = check_array(b, "b", real=True).reshape(-1).copy()
             if right.size != math.prod(grid):
                 raise ValueError(f"b has {right.size} entries, must be {math.prod(grid)}")
             check_finite(right, "b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
@@ -61,9 +62,10 @@ def operator_record(
         array of shape (m,); a list of intervals; or an object with a method ``operator_record``,
         such as the level of a hierarchy or the `LevelSpectrum` of a network's level.
     scaling
-        B of a problem, stencil or matrix: ``identity``, ``diagonal`` (the inverse diagonal), or
-        ``auto``: of a problem as `choose_scaling` says, else the identity. An interval and points
-        are those of BA already: here it says which B that is, unknown with ``auto``.
+        B of a problem, stencil, matrix or level of a hierarchy: ``identity``, ``diagonal`` (the
+        inverse diagonal), or ``auto``: of a problem or level as `choose_scaling` says, else the
+        identity. An interval and points are those of BA already: here it says which B that is,
+        unknown with ``auto``.
     axes
         Of a problem or stencil, the axes that are coarsened: ``auto`` (those the solver coarsens,
         with at least half of the strongest coupling), ``all``, or their numbers.
@@ -85,7 +87,7 @@ def _known(of: Any, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
     if isinstance(of, OperatorRecord):
         return of
     if hasattr(of, "operator_record"):
-        return cast(OperatorRecord, of.operator_record())
+        return _own_record(of.operator_record, scaling)
     if isinstance(of, Problem):  # frozen: its record is made once
         records = vars(of).setdefault("_records", {})
         key = scaling, axes if isinstance(axes, str) else repr(axes)
@@ -115,6 +117,15 @@ def _known(of: Any, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
         " an Interval or pair (a, b), the largest eigenvalue, a matrix, or points of a spectrum; of"
         " a network's level give nets.start.operators.operator_spectra([level.A], [grid])[0]"
     )
+
+
+def _own_record(make: Callable[..., OperatorRecord], scaling: str) -> OperatorRecord:
+    """Of an object that knows its own; with the B that is asked for where it has a choice."""
+    choice = scaling != "auto" and "scaling" in inspect.signature(make).parameters
+    found = make(scaling=scaling) if choice else make()
+    if scaling not in ("auto", found.scaling):
+        raise ValueError(f"scaling is {scaling!r}, but B of {found.name} is the {found.scaling}")
+    return found
 
 
 def _of_interval(a: Any, b: Any) -> OperatorRecord:

@@ -246,8 +246,6 @@ def quick_ritz(
 ) -> LanczosEstimate | None:
     """The extreme Ritz values of BA after a few steps; None if not symmetric on their Krylov space,
     or not finite."""
-    if B is not None and (np.iscomplexobj(B) or np.min(B) <= 0):
-        return None
     try:
         return lanczos(linear_operator(A), B=B, steps=steps)  # entries take as long as the steps
     except ValueError:

@@ -89,7 +89,8 @@ class LanczosEstimate:
         that takes about 10 steps at least. [J. Kuczynski, H. Wozniakowski, SIAM J. Matrix Anal.
         Appl. 13 (1992) 1094-1122]
         """
-        check_number(failure, "failure", "larger than 0")
+        if check_number(failure, "failure", "larger than 0") >= 1:
+            raise ValueError(f"failure is {failure!r}, must be a number below 1: a part of all")
         e = (math.log(3.296 * math.sqrt(self.size) / failure) / (2 * self.steps - 1)) ** 2
         return (
             self.largest + e * (self.largest - self.smallest) / (1 - 2 * e) if e < 0.5 else math.inf

@@ -120,7 +120,7 @@ class _Listing:
     """What lies under a path: the images, decoded, by name; all folders; the labels in a file of
     notes; and how many files of which kind were left out."""
 
-    def __init__(self, path: Path, size: int | None) -> None:
+    def __init__(self, path: Path, size: int | tuple[int, int] | None) -> None:
         self.path = path
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.folders: set[tuple[str, ...]] = set()
@@ -240,7 +240,7 @@ class _Listing:
         return ", ".join(f"{count:,} {kind}" for kind, count in kinds)
 
 
-def read_folder(path: Path, *, size: int | None = None) -> Pool:
+def read_folder(path: Path, *, size: int | tuple[int, int] | None = None) -> Pool:
     """Images sorted into folders by class, `[top/][train|val|test/]class/.../image`, from a
     directory, tar or zip; of a directory, a folder around all is above the parts alone.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import pickle
 import struct
 import zlib
@@ -190,8 +191,11 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raise ValueError(f"{path.name}: not an IDX file of unsigned bytes")
     shape = struct.unpack(f">{data[3]}I", data[4 : 4 + 4 * data[3]])
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * data[3])
-    if body.size != int(np.prod(shape)):
-        raise ValueError(f"{path.name}: truncated, {body.size} bytes for the shape {shape}")
+    if body.size != (least := math.prod(shape)):
+        raise ValueError(
+            f"{path.name}: {body.size} bytes for the shape {shape}, which takes {least};"
+            " truncated, or more than one file"
+        )
     return body.reshape(shape)
 
 

@@ -17,9 +17,9 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-import pooch
 from numpy.typing import NDArray
 
+from mgtheory._checks import check_shape
 from nets.data.archives import is_archive
 from nets.data.cache import cache_folder, cached, folder_mark
 from nets.data.folders import read_folder
@@ -216,7 +216,8 @@ def find_source(name: str) -> Source:
 
 
 def _md5(path: Path) -> str:
-    return str(pooch.file_hash(str(path), alg="md5"))
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def _located(source: Source, root: Path, *, download: bool) -> list[Path]:
@@ -249,6 +250,8 @@ def _located(source: Source, root: Path, *, download: bool) -> list[Path]:
     advice = f"put {sets} (from {source.url}) into {own} or {root}"
     if not download:
         raise FileNotFoundError(f"{source.name}: not found, and data.download is off; {advice}")
+    import pooch  # which nobody needs who has the files
+
     registry = {name: f"md5:{md5}" for name, md5 in source.choices[0].items()}
     fetcher = pooch.create(path=own, base_url=source.url, registry=registry)
     try:
@@ -272,7 +275,7 @@ def load_data(
     validation: float = 0.1,
     test: float | None = None,
     split_seed: int = 0,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     download: bool = True,
 ) -> DataSet:
     """The data set of a name, with its train / validation / test indices.
@@ -290,7 +293,7 @@ def load_data(
         The fraction of all images set aside to test on where the source has no test part, a fifth
         if not given; which images they are depends on neither seed.
     size
-        For image folders: the side all images are scaled and cropped to.
+        For image folders: what all images are scaled and cropped to, a side or (height, width).
     download
         Whether a missing file may be fetched.
 
@@ -310,8 +313,12 @@ def load_data(
             raise FileNotFoundError(
                 f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there"
             )
+        if size is not None:
+            height, width = check_shape(size, "size", 2)
+            size = height, width
         # earlier versions filed folders without their names under "folder-"
-        key = f"images-{folder_mark(path)}-{size or 'asis'}"
+        sides = "asis" if size is None else "x".join(map(str, dict.fromkeys(size)))
+        key = f"images-{folder_mark(path)}-{sides}"
         pool = cached(key, lambda: read_folder(path, size=size))
     elif size is not None:
         raise ValueError(f"data.size is for folder:PATH; {name} has its own size")

@@ -31,6 +31,9 @@ FUSION = {
     "realize_acc_reads_threshold": 64,
     "realize_opcount_threshold": 300,
 }
+# models that one process may train compiled, as one of a study does: their forward passes are one
+# code, which torch would run uncompiled from the ninth model on
+MODELS = 256
 
 
 def prepare(
@@ -66,9 +69,12 @@ def exchanged(model: nn.Module, swaps: dict[type[nn.Module], type[nn.Module]]) -
 
 
 def compiled(model: nn.Module, mode: str = "default") -> nn.Module:
-    """torch.compile for fixed shapes, with `FUSION` where the model has multigrid levels."""
+    """torch.compile for fixed shapes, with `FUSION` where the model has multigrid levels, of up to
+    `MODELS` models in a process."""
+    import torch._dynamo as dynamo
     import torch._inductor as inductor
 
+    dynamo.config.recompile_limit = max(dynamo.config.recompile_limit, MODELS)
     options = dict(inductor.list_mode_options(mode))
     if isinstance(model, MultigridClassifier):
         options |= {key: value for key, value in FUSION.items() if hasattr(inductor.config, key)}

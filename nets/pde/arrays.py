@@ -50,10 +50,11 @@ def taken(given: Any, name: str, finest: DeviceLevel, dtype: torch.dtype | None 
     if v.dtype not in (*DTYPES.values(), torch.int32, torch.int64):
         raise ValueError(f"{name} has type {v.dtype}, must be float64 or float32")
     shape = tuple(v.shape)
-    if shape != (finest.size,) and shape[-len(finest.shape) :] != finest.shape:
+    grids = shape[-len(finest.shape) :] == finest.shape and v.numel() > 0
+    if shape != (finest.size,) and not grids:
         raise ValueError(
             f"{name} has shape {shape}, must be ({finest.size},) or {finest.shape}, or have"
-            f" axes of systems before {finest.shape}"
+            f" axes of one system or more before {finest.shape}"
         )
     if dtype is None:
         dtype = finest.dtype if v.dtype == torch.float32 else torch.float64

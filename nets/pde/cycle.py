@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mgtheory._checks import check_whole
+from mgtheory._checks import check_name, check_whole
 from mgtheory.families import FAMILIES
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
@@ -46,6 +46,8 @@ from nets.pde.transfers import GridTransfer, Lift, stencil_of
 from nets.pde.twin import Twin
 
 CYCLES = 30  # by which a factor is measured
+# the options of `mgtheory.Hierarchy.build` that convolutions have
+OPTIONS = ("axes", "coarsening", "coarsest", "max_levels")
 
 
 class MultigridCycle(nn.Module):
@@ -112,6 +114,8 @@ class MultigridCycle(nn.Module):
                 " convolution has them, even along every axis"
             )
         check_smoothings(pre, post)
+        for name in options:
+            check_name(name, OPTIONS, "option")
         if smoother is not None and not isinstance(described(smoother), Polynomial):
             raise ValueError(
                 f"smoother is {called(described(smoother))}; a cycle learns a polynomial in A: give"
@@ -253,7 +257,13 @@ class MultigridCycle(nn.Module):
             if loads is None:
                 sides.append(cast("GridTransfer", self.transfers[i]).restrict(sides[-1]))
             else:
-                given = torch.as_tensor(loads(shape)).to(b).reshape(1, 1, *shape)
+                given = torch.as_tensor(loads(shape)).to(b)
+                if given.shape not in (shape, (math.prod(shape),)):
+                    raise ValueError(
+                        f"loads({shape}) has shape {tuple(given.shape)}, must be"
+                        f" ({math.prod(shape)},) or {shape}"
+                    )
+                given = given.reshape(1, 1, *shape)
                 sides.append((given / self.scales[i + 1]).expand(len(sides[0]), 1, *shape))
         x = _Grid(self, len(self.shapes) - 1).solve(sides[-1])
         for i in reversed(range(len(self.shapes) - 1)):
@@ -334,6 +344,7 @@ class MultigridCycle(nn.Module):
     ) -> float:
         """The measured factor: the error's reduction per cycle, geometric mean of the last third of
         `cycles` from a random error."""
+        check_whole(cycles, "cycles", 1)
         with torch.no_grad():
             # its device and type
             e = torch.randn(self.shapes[0], generator=generator, dtype=torch.float64).to(
@@ -354,10 +365,8 @@ class MultigridCycle(nn.Module):
 
 def check_smoothings(pre: int, post: int) -> None:
     """ValueError where a cycle has a negative number of smoothings, or none at all."""
-    if pre < 0 or post < 0 or pre + post == 0:
-        raise ValueError(
-            f"pre is {pre}, post is {post}: neither may be negative and one must be positive"
-        )
+    if check_whole(pre, "pre", 0) + check_whole(post, "post", 0) == 0:
+        raise ValueError("pre and post are both 0, one must be positive")
 
 
 def reduction(reduced: Callable[[Tensor], Tensor], e: Tensor, cycles: int) -> NDArray[np.float64]:

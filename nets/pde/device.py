@@ -30,7 +30,7 @@ from mgtheory._checks import check_name, own_errors
 from mgtheory.matrixfree.cycle import run_cycle, run_full_multigrid
 from mgtheory.matrixfree.hierarchy import ON_DEVICES, StencilHierarchy
 from mgtheory.matrixfree.setup import FIXED, VARYING, operators_of
-from mgtheory.matrixfree.tables import KEEP
+from mgtheory.matrixfree.tables import KEEP, ZERO
 from mgtheory.multigrid.fitted import Unfit
 from mgtheory.multigrid.loop import Plan, Stop, drive
 from mgtheory.multigrid.options import Options, takes_options
@@ -135,8 +135,8 @@ class DeviceHierarchy(StencilHierarchy):
         return made
 
     def _compiled(self) -> float:
-        """Seconds of the first pass and cycle on these grids in a process, in which Triton compiles
-        their kernels or loads those that it has kept."""
+        """Seconds of the first solve on these grids in a process, in which Triton compiles their
+        kernels or loads those that it has kept."""
         if self.kernels != "triton":
             return 0.0
         passes = ([len(s) for s in (*level.before, *level.after)] for level in self.levels)
@@ -147,9 +147,13 @@ class DeviceHierarchy(StencilHierarchy):
         start = time.perf_counter()
         b = torch.zeros((1, *self.levels[0].grid), device=self.device, dtype=self.work)
         with self._working_on(None, b):
+            finest, *below = self.levels
+            for to in (None, *(level.b for level in below[:1])):  # with the norm of b
+                finest.residual_square(ZERO, to=to)
             run_full_multigrid(self.levels, Plan(Cycle.FMG), restricted=False, again=True)
             run_cycle(self.levels, Cycle.V)
-            square: Any = run_cycle(self.levels, Cycle.V, start=KEEP, norm=True)
+            run_cycle(self.levels, Cycle.V, start=KEEP, norm=True)
+            square: Any = finest.residual_square()  # of a starting value
             if self.work != torch.float64:  # residuals of systems in float64
                 exact = self.in_float64()
                 exact.b = b.double()

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mgtheory._checks import check_number, check_whole
 from mgtheory._html import html_table
 from mgtheory.derive import InitialCoefficients, versions
 from mgtheory.families import FAMILIES
@@ -190,10 +191,9 @@ def learn_smoother(
     for name, value, allowed in (("loss", loss, LOSSES), ("per", per, SETS)):
         if value not in allowed:
             raise ValueError(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
-    positive = {"power": power, "batch": batch, "steps": steps, "tolerance": tolerance}
-    for name, number in positive.items():
-        if not number > 0:
-            raise ValueError(f"{name} is {number}, must be positive")
+    for name, count in {"power": power, "batch": batch, "steps": steps}.items():
+        check_whole(count, name, 1)
+    check_number(tolerance, "tolerance", "larger than 0")
     check_smoothings(pre, post)
     if taken := {"smoother", "post_smoother", "degree"} & set(options):
         raise ValueError(

@@ -29,9 +29,6 @@ from nets.pde.modes import ModalCycle
 
 Float = NDArray[np.float64]
 
-# options of `mgtheory.Hierarchy.build` that `MultigridCycle` knows
-CONVOLVED = {"axes", "coarsening", "coarsest", "max_levels"}
-
 
 @dataclass(frozen=True)
 class LearnedCycle:
@@ -79,7 +76,7 @@ class LearnedCycle:
         how: dict[str, Any] = {**around, "kind": kind, "per": per}
         of_torch = {**around, **of_torch, **options}
         operator: ErrorOperator
-        if _convolves(problem, start, named, of_torch, options):
+        if _convolves(problem, start, named, of_torch):
             operator = ModalCycle(problem, hierarchy, degree, **how)
             return cls(problem, hierarchy, operator, per, kind, around, of_torch)
         operator = EnergyCycle(hierarchy, degree, **how)
@@ -182,11 +179,9 @@ def measured_factor(hierarchy: Hierarchy, e: Float, kind: Cycle = Cycle.V) -> fl
     return float(reduction(reduced, projected(e), CYCLES))
 
 
-def _convolves(
-    problem: Any, start: Any, degree: int | None, given: dict[str, Any], options: dict[str, Any]
-) -> bool:
+def _convolves(problem: Any, start: Any, degree: int | None, given: dict[str, Any]) -> bool:
     """Whether `MultigridCycle` has the problem and all options of a hierarchy that exists."""
-    if not isinstance(problem, Problem) or not CONVOLVED.issuperset(options):
+    if not isinstance(problem, Problem):
         return False
     with suppress(ValueError):
         MultigridCycle(problem, smoother=start, degree=degree, **given)

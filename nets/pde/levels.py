@@ -345,7 +345,7 @@ class TorchLevel(DeviceLevel):
     ) -> None:
         super().__init__(operator, coarse, device, dtype)
         self.c, self.largest = operator.c, float(np.abs(operator.c).max())
-        self.pattern = str(self.c.astype(bool))
+        self.pattern = self.c.astype(bool).tobytes().hex()
         if coarse is None:
             self.direct = sine_transform(self.c.tobytes(), self.grid, device, dtype)
         else:

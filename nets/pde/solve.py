@@ -65,7 +65,7 @@ class TorchHierarchy(MultigridSolver):
             )
         n = self.problem.unknowns
         for name, v in (("b", b), ("x0", x0)):
-            if v is not None and np.size(v) != n:
+            if v is not None and np.shape(v) not in ((n,), (n, 1), self.problem.shape):
                 raise ValueError(
                     f"{name} has shape {np.shape(v)}, must be of shape ({n},) or that of the grid,"
                     f" {self.problem.shape}"

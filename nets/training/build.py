@@ -19,7 +19,7 @@ from nets.models.norms import convert_ghost_batchnorm
 from nets.models.pretrained import list_pretrained
 from nets.models.registry import create_model, model_options
 from nets.settings import DEFAULT_SCHEME, TrainConfig, TrainSection
-from nets.start.block import start_blocks
+from nets.start.block import PolynomialBlock, start_blocks
 from nets.start.features import affordable
 from nets.start.initialise import initialise, resolve_start, takes_scheme
 from nets.training.checkpoint import load_model
@@ -116,8 +116,8 @@ def _classes_of(path: Path) -> tuple[str, ...]:
 
 def _take(model: nn.Module, path: str, data: DataSet) -> str:
     """Copy weights of equal name and shape into a model, in place, and say in one line what stays
-    as it was drawn; the last layer's do where the classes are others. ValueError where less than
-    half of them fit."""
+    as it was drawn: the last layer's where the classes are others, and those of a block of which
+    one does not fit. ValueError where less than half of them fit."""
     there, here = _source(path).state_dict(), model.state_dict()
     classes = _classes_of(Path(path)) or data.classes
     head = () if classes == data.classes else ("fc.weight", "fc.bias")
@@ -127,6 +127,14 @@ def _take(model: nn.Module, path: str, data: DataSet) -> str:
         if name in there and there[name].shape == value.shape and name not in head
     ]
     weights = [name for name, _ in model.named_parameters()]
+    # the coefficients of a block, and that it was started, say nothing beside another A
+    blocks = [f"{name}." for name, one in model.named_modules() if isinstance(one, PolynomialBlock)]
+    split = tuple(
+        block
+        for block in blocks
+        if any(name.startswith(block) and name not in fits for name in weights)
+    )
+    fits = [name for name in fits if not name.startswith(split)]
     new = [name for name in weights if name not in fits]
     count = f"{len(weights) - len(new)} of {len(weights)} tensors of weights from {path}"
     if 2 * len(new) > len(weights):

@@ -126,13 +126,20 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
 def load_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]
 ) -> None:
-    """Puts the state of `optimizer_state` back; hyperparameters stay those of the optimiser."""
+    """Puts the state of `optimizer_state` back, in the memory format of the parameters;
+    hyperparameters stay those of the optimiser."""
     state: dict[int, dict[str, Any]] = {}
     for name, value in (*tensors.items(), *scalars.items()):
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    # files are contiguous; fused optimisers refuse other strides than the parameter's
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                kind: Any = {"dtype": value.dtype, "device": value.device}
+                values[key] = torch.empty_like(parameter, **kind).copy_(value)
 
 
 @dataclass(frozen=True)

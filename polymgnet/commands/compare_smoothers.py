@@ -98,7 +98,6 @@ def compare_smoothers(
     """
     from mgtheory import comparison
     from mgtheory.families import FAMILIES, get_family
-    from mgtheory.multigrid.solution import Cycle, check_cycle
     from mgtheory.smoothers import SMOOTHERS
     from polymgnet import solving
 
@@ -107,7 +106,6 @@ def compare_smoothers(
     if len(set(wanted)) < len(wanted):
         raise ValueError(f"--family names {', '.join(wanted)}, must be each once")
     several = parse_degrees(degrees)
-    check_cycle(cycle, without=(Cycle.FMG,))
     options.check_coarsening(coarsening, matrix, backend)
     A, sizes = of_command(
         matrix,

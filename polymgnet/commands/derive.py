@@ -158,13 +158,13 @@ def derive(
     Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
     """
     import mgtheory
-    from mgtheory._checks import check_name, check_number
+    from mgtheory._checks import check_number
     from mgtheory.families import get_family, high_symbol
     from mgtheory.multigrid.level import Level
     from mgtheory.multigrid.options import Options
     from mgtheory.multigrid.setup import grid_operator
     from mgtheory.polynomials import scores
-    from mgtheory.problems.record import SCALINGS, operator_record
+    from mgtheory.problems.record import operator_record
     from polymgnet.solving import check_size
 
     sources = {"--problem": problem, "--interval": interval, "--lmax": lmax, "--points": points}
@@ -196,8 +196,6 @@ def derive(
         if get_family(family).needs == "operator":  # its matrix is made
             check_size(of, "sparse", chosen=False)
     doubts = [worded(text) for text in of.doubts] if isinstance(of, Level) else []
-    if isinstance(of, Level):
-        of = of.operator_record(check_name(scaling, SCALINGS, "scaling"))
     dim = len(sizes) if sizes is not None else getattr(of, "dim", None)
     record = operator_record(of, scaling=scaling, axes=axes_of(axes, dim))
     if matrix is not None:  # by which refusals and exported files know it

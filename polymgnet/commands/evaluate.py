@@ -49,10 +49,12 @@ def evaluate(
         named = section.model_copy(update={"name": data})
         others = absolute(config.model_copy(update={"data": named})).data.name != section.name
     if data is not None and others:
-        side = classifier.size[0] if classifier.size and data.startswith("folder:") else None
-        section = section.model_copy(update={"name": data, "size": side, "test": None})
+        section = section.model_copy(update={"name": data, "size": None, "test": None})
+    given = section.arguments()
+    if others and section.name.startswith("folder:"):
+        given["size"] = classifier.size  # height and width, which may differ
     part = part or ("all" if others else "test")
-    found = measured(classifier, nets.load_data(**section.arguments()), part)
+    found = measured(classifier, nets.load_data(**given), part)
     if as_json:
         interval = fraction_interval(found.accuracy, found.images)
         numbers = {"accuracy": found.accuracy, "interval": interval, "loss": found.loss}

@@ -110,18 +110,18 @@ def _side_by_side(
 
     from nets.training.folder import Busy
 
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    workers = min(jobs, len(runs))
     context = multiprocessing.get_context("spawn")
     # asks all workers to stop; without a lock, because signal handlers write it
     flag = context.RawValue("b", 0)
 
     def worker() -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            1, mp_context=context, initializer=_start_worker, initargs=(threads, flag)
+            1, mp_context=context, initializer=_start_worker, initargs=(workers, flag)
         )
 
     left, lost, waiting = deque(runs), set[Path](), set[Path]()
-    idle = [worker() for _ in range(min(jobs, len(runs)))]
+    idle = [worker() for _ in range(workers)]
     training: dict[Future[None], tuple[Run, ProcessPoolExecutor]] = {}
     try:
         while left or training:
@@ -164,13 +164,14 @@ _flag: Any = None  # in a worker: the byte that says to stop
 _busy = threading.Lock()  # in a worker: held while it trains
 
 
-def _start_worker(threads: int, flag: Any) -> None:
-    """The worker's share of the cores, what a signal to it does between runs, and its end."""
+def _start_worker(workers: int, flag: Any) -> None:
+    """The worker's share of the threads that torch takes here (by OMP_NUM_THREADS, else the cores
+    that the process may use), what a signal to it does between runs, and its end."""
     global _flag
     prefer_own()
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
     _flag = flag
     for number in (signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])):
         signal.signal(number, lambda *_: setattr(flag, "value", 1))

@@ -55,6 +55,14 @@ def test_a_tie_is_no_loss(low, lost):
     assert "measured factor (0.1, chebyshev 0.05)" in compared(mine, slower).losses[0]
 
 
+def test_a_classical_smoother_is_no_rival_of_one_degree():
+    """A sweep of it is no product with A."""
+    sweep = row("gauss_seidel", 1.0e-3, 0.9e-3, 1.1e-3, two_grid_factor=0.01)
+    mine = row(OPTIMISED, 1.5e-3, 1.4e-3, 1.6e-3, two_grid_factor=0.1)
+    assert compared(mine, sweep).losses == ()
+    assert compared(mine, replace(sweep, family="mls")).losses != ()
+
+
 def test_the_table_in_text():
     left = [Row("mls", k, refused=f"degree is {k}, mls allows 4, 7, ..") for k in (2, 3)]
     lines = str(compared(BEST, *left, Row("bounded", 3, refused="it grew"))).splitlines()
@@ -74,6 +82,36 @@ def test_repeats_have_a_range(monkeypatch):
     assert low <= one.seconds_per_digit <= high
     assert one.spread == pytest.approx((high - low) / 2 / one.seconds_per_digit)
     assert one.measured_factor == pytest.approx(one.two_grid_factor, rel=0.1)
+    # of a singular A from a right-hand side in its range
+    periodic = create("poisson2d", 16, boundary="periodic")
+    (one,) = compare_smoothers(periodic, families=["chebyshev"], degrees=[2], repeats=1).rows
+    assert one.measured_factor == pytest.approx(one.two_grid_factor, rel=0.25)
+
+
+def test_the_median_of_the_repeats_counts(monkeypatch):
+    monkeypatch.setattr("mgtheory.comparison.compare.SMOOTHERS", {})
+    times, made = iter([3.0, 1.0, 1.5]), []
+
+    class Timed:
+        def __init__(self, hierarchy):
+            self.hierarchy, self.work_units = hierarchy, hierarchy.work_units
+
+        def solve(self, *args, **options):
+            assert options["cycle"] == "W"
+            found = self.hierarchy.solve(*args, **options)
+            return replace(found, solve_seconds=next(times) * found.iterations)
+
+    def build(*args, **options):
+        made.append(Timed(Hierarchy.build(*args, **options)))
+        return made[-1]
+
+    asked = {"families": ["chebyshev"], "degrees": [2], "repeats": 3, "build": build, "cycle": "W"}
+    (one,) = compare_smoothers(poisson((15, 15)), **asked).rows
+    digits = -np.log10(one.measured_factor)
+    assert one.work_units == made[-1].work_units("W") > made[-1].work_units("V")
+    assert one.seconds_per_cycle == 1.5
+    assert one.seconds_per_digit == pytest.approx(1.5 / digits)
+    assert one.seconds_range == pytest.approx((1.0 / digits, 3.0 / digits))
 
 
 def test_a_run_that_rounding_ends_is_measured_above_it(monkeypatch):
@@ -104,9 +142,26 @@ def test_with_variable_coefficients_two_grids_are_computed(monkeypatch, boundary
         assert 0.98 * exact < one.two_grid_computed < 1.01 * exact
         assert one.two_grid_factor is one.smoothing_factor is None
     assert found.rows[0].gamma == pytest.approx(1 / 8)  # (4/3) k (k + 1) = 8
+    twice = compare_smoothers(problem, families=["chebyshev4"], degrees=[2], repeats=1, pre=2)
+    assert twice.constant is twice.rows[0].bound is None  # proved for one before and one after
     monkeypatch.setattr("mgtheory.comparison.compare.MOST", n)
     few = compare_smoothers(problem, families=["chebyshev4"], degrees=[2], repeats=1)
     assert few.rows[0].two_grid_computed is None
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"cycle": "X"}, "unknown cycle 'X', allowed are: V, W, F$"),
+        ({"cycle": "FMG"}, "unknown cycle 'FMG', allowed are: V, W, F$"),
+        ({"repeats": 0}, "repeats is 0, must be a whole number from 1 on"),
+        ({"repeats": 1.5}, "repeats is 1.5"),
+        ({"families": ["chebychev"]}, "family is 'chebychev', known are"),
+    ],
+)
+def test_what_no_smoother_could_be_measured_with_is_refused(option, words):
+    with pytest.raises(ValueError, match=words):
+        compare_smoothers(poisson((7, 7)), **option)
 
 
 def graded(n):

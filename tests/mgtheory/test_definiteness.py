@@ -7,7 +7,7 @@ import mgtheory
 from mgtheory import derive
 from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.record import operator_record
-from mgtheory.problems.stencils import laplacian
+from mgtheory.problems.stencils import Stencil, laplacian
 
 
 @pytest.mark.parametrize("family", ["chebyshev4", "chebyshev", "mls"])
@@ -71,6 +71,16 @@ def test_a_negative_definite_operator_is_told_to(family):
     for of in (problem, problem.stencil, -laplacian(2)):
         with pytest.raises(ValueError, match="a negative definite A must change its sign"):
             derive(family, 2, of)
+
+
+def test_an_indefinite_stencil_that_is_negative_for_the_most_part_is_told_to():
+    """The high frequencies of the Laplacian lie in [2, 8]."""
+    unit = Stencil(((0, 0),), [1.0])
+    for of in (3 * unit - laplacian(2), 4.5 * unit - laplacian(2)):
+        with pytest.raises(ValueError, match="most of A is negative: change its sign first"):
+            derive("chebyshev4", 2, of)
+    with pytest.raises(ValueError, match="A is indefinite there"):
+        derive("chebyshev4", 2, laplacian(2) - 3 * unit)
 
 
 def test_an_indefinite_matrix_is_no_positive_one():

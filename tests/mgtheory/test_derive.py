@@ -67,6 +67,7 @@ def test_copies_of_roots_are_recorded_and_kept(tmp_path):
     assert copies
     assert start.provenance["result"]["copies"] == copies
     assert start.provenance["degree_asked"] == 10
+    assert start.provenance["start"] == "given"
     assert start.degree == 10 + sum(entry["count"] for entry in copies)
     assert start.polynomial == report.polynomial
     path = tmp_path / "init.json"
@@ -175,6 +176,23 @@ def test_harmonic_ritz_of_a_problem_is_a_smoother():
     assert "default_rng(0)" in str(start.provenance)
     assert gamma(start.relative) < 0.1
     np.testing.assert_allclose(start.roots, derive("harmonic_ritz", 3, problem).roots)
+
+
+def test_krylov_families_take_ba_and_a_start_beside_the_nullspace():
+    problem = create("jump2d", n=8, boundary="neumann")
+    record = operator_record(problem)
+    assert record.scaling == "diagonal"
+    given = NEEDS["operator"].arguments(record)
+    x = np.random.default_rng(1).standard_normal(64)
+    A, D = problem.A, problem.A.diagonal()
+    np.testing.assert_allclose(given["operator"] @ x, (A @ x) / D, rtol=1e-12, atol=1e-12)
+    assert abs(given["start"].mean()) < 1e-15
+    assert given["start"].std() > 0.5
+
+
+def test_options_without_a_value_are_not_recorded():
+    found = derive("two_grid_optimal", 1, create("poisson1d", n=7), coarsening=None, pre=2)
+    assert found.provenance["options"] == {"pre": 2}
 
 
 @pytest.mark.parametrize("family", ["chebyshev4", "mls", "bounded"])

@@ -15,6 +15,7 @@ from pyamg.relaxation.smoothing import change_smoothers
 
 import mgtheory
 from mgtheory import InitialCoefficients, ResidualPolynomial, derive
+from mgtheory.derive import versions
 from mgtheory.export import PYTHON_PC, kind, predicted
 from mgtheory.export.conversion import Kind
 from mgtheory.polynomials.fourthkind import optimised_beta
@@ -301,6 +302,7 @@ def test_pyamg_takes_pairs_and_columns():
         space["smoother_of"](A, *lmax)(A, x, b)
         q = start.polynomial.scaled(factor)
         np.testing.assert_allclose(x, q.smooth(A, np.ones_like(b), b, B), rtol=1e-11)
+    assert space["attach"](types.SimpleNamespace(levels=[])).symmetric_smoothing  # cg may take it
 
 
 def test_roots_at_infinity_cost_no_product():
@@ -333,7 +335,7 @@ def test_the_head_says_what_must_be_known(monkeypatch):
     for fact in (
         "chebyshev4, degree 2: products with A in one smoothing",
         "poisson2d, 15 x 15, dirichlet (A, eigenvalues up to 2048)",
-        "Lottes",
+        f"arXiv 2202.08830; polymgnet {versions()['polymgnet']}",
         "B D^-1, the inverse diagonal of A",
         "lmax 2.0 of D^-1 A (the symbol, exact)",
         "smoothing factor 0.25, two grids with one smoothing before and one after 0.1222",
@@ -350,6 +352,7 @@ def test_the_head_says_what_must_be_known(monkeypatch):
     hypre = derive("chebyshev", 2, (0.5, 2.0)).export("hypre", scaling="diagonal").text
     said = "[0.5, 2], for which the polynomial was made, where the estimates are 1.818 and about 0"
     assert said in " ".join(hypre.replace(" * ", " ").split())
+    assert words(hypre, "HYPRE_BoomerAMGSet")["NumSweeps"] == "solver, 1"
     mls = derive("mls", 4, 2.0).export("petsc", scaling="diagonal").text
     assert "and for no KSP of a level" in " ".join(mls.replace("#", " ").split())
     assert "C/(C + 8)" in derive("chebyshev4", 2, 2.0).export("petsc", scaling="diagonal").text
@@ -363,13 +366,22 @@ def test_lmax_stretches_the_polynomial_to_another_end(monkeypatch):
     np.testing.assert_allclose(by_petsc(text, T), stretched, rtol=1e-11)
     assert "smoothing factor" not in text  # of another operator, whose stencil is not known
     assert f"lmax        1.5 of D^-1 A (given; roots times {1.5 / 2048:.6g})" in text
+    cloud = derive("minimax", 2, [2.0, 1 + 1j, 1 - 1j]).export("pyamg", lmax=4.0).text
+    assert "its spectrum is not known to be real and positive" in cloud
+    assert "made for [" not in cloud
 
 
 def test_a_known_kind_is_found_whatever_made_it():
     q = mgtheory.polynomials.classical
     assert kind(q.chebyshev(5, interval=(1, 3))).upper == pytest.approx(3, rel=1e-13)
+    for degree, way in ((16, "chebyshev"), (17, "richardson")):  # PETSc's table ends there
+        text = derive("chebyshev4_opt", degree, POISSON).export("petsc").text
+        assert words(text)["mg_levels_ksp_type"] == way
     one = derive("chebyshev", 1, (0.5, 2.0)).polynomial  # any interval with its centre would do
     assert kind(one, "chebyshev") == Kind("first", 0.5, 2.0)
+    for bare in (ResidualPolynomial([4.0]), ResidualPolynomial([0.9]).of(one.operator)):
+        r = bare.roots[0].real  # beside b = 2 none with the centre 0.9 is positive
+        assert kind(bare, "chebyshev") == Kind("first", r / 2, pytest.approx(1.5 * r))
     assert kind(q.chebyshev4(7, lmax=3)).name == "fourth"
     assert kind(q.chebyshev4_opt(7, lmax=3)).upper == pytest.approx(3, rel=1e-13)
     assert kind(derive("chebyshev4", 3, 2.0, amplification=1.5).polynomial).name == "fourth"

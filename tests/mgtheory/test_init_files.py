@@ -41,6 +41,19 @@ def test_a_flipped_sign_in_the_file_is_not_the_same_polynomial(tmp_path):
         InitialCoefficients.from_dict(data)
 
 
+def test_what_stands_twice_in_a_file_must_agree():
+    """To the nine digits that another program may leave."""
+    data = derive("chebyshev", 2, (2.0, 8.0)).to_dict()
+    with pytest.raises(ValueError, match="damaged: degree 3 with 2 roots"):
+        InitialCoefficients.from_dict(data | {"degree": 3})
+    for key in ("weights", "interval"):
+        rounded = (np.array(data[key]) * (1 + 1e-10)).tolist()
+        assert InitialCoefficients.from_dict(data | {key: rounded}).degree == 2
+        other = (np.array(data[key]) * (1 + 1e-8)).tolist()
+        with pytest.raises(ValueError, match=f"damaged: '{key}' is not that"):
+            InitialCoefficients.from_dict(data | {key: other})
+
+
 @pytest.mark.parametrize("of", [(2.0, 8.0), 8.0, np.linspace(1, 3, 9), create("variable2d", n=7)])
 def test_a_record_survives_json(of):
     record = operator_record(of)
@@ -142,6 +155,8 @@ def test_a_file_of_schema_1_was_made_for_all_axes():
     assert read.operator.axes == (0, 1)
     with pytest.raises(ValueError, match=r"made with axes \(0, 1\) coarsened"):
         read.on(problem)
+    inner = InitialCoefficients.from_dict(data | {"interval": [100.0, 4000.0]})
+    assert inner.interval == (100.0, 4000.0)  # the file's, on which the polynomial was made
 
 
 def test_a_polynomial_keeps_its_record_through_json_scaling_and_pickle():

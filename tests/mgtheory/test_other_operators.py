@@ -8,9 +8,11 @@ import pytest
 import mgtheory
 from mgtheory import FAMILIES, Hierarchy, derive
 from mgtheory.problems.catalogue import create, poisson
+from mgtheory.problems.manufactured import SmoothCoefficient
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
-from mgtheory.problems.stencils import laplacian, rotated_anisotropic
+from mgtheory.problems.stencils import Stencil, laplacian, rotated_anisotropic
+from mgtheory.spectra.interval import Interval
 
 
 def test_a_problem_converts_to_its_multiples_exactly():
@@ -26,9 +28,19 @@ def test_a_problem_converts_to_its_multiples_exactly():
     np.testing.assert_allclose(scaled.roots, coarse.roots / (4 * 64**2), rtol=1e-12)
 
 
+SMOOTH = SmoothCoefficient(1.0)
+
+
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
+        *(
+            (poisson((7, 7), coefficient=SMOOTH), poisson((7, 7), **other), "another operator")
+            for other in (
+                {"coefficient": SmoothCoefficient(1.5)},
+                {"coefficient": SMOOTH, "average": "arithmetic"},
+            )
+        ),
         (create("poisson2d", n=7), create("poisson2d-9point", n=7), "another operator"),
         (create("poisson2d", n=7), create("anisotropic2d", n=7), "another operator"),
         (create("variable2d", n=7), create("jump2d", n=7), "another operator"),
@@ -93,6 +105,14 @@ def test_families_of_b_alone_do_not_ask_for_axes(family):
     assert made.on(problem, axes="all")
 
 
+def test_krylov_families_do_not_ask_for_axes():
+    """Their polynomial is that of the whole spectrum."""
+    problem = create("anisotropic2d", n=15)
+    made = derive("harmonic_ritz", 3, problem)
+    assert made.interval[0] == 0.0
+    assert made.on(problem, axes="all").roots == pytest.approx(made.roots)
+
+
 def test_a_problem_of_a_rotated_stencil_has_the_record_of_its_stencil():
     """A bound of the matrix, 4216 for 4137, beside the stencil's exact symbol made roots of equal
     forms differ by 2 %."""
@@ -128,6 +148,46 @@ def test_a_problem_has_one_record_for_each_b_and_axes():
         assert operator_record(again, axes=axes) == record
     with pytest.raises(ValueError, match="axes"):
         operator_record(problem, axes=[0, 7])
+
+
+def test_a_level_has_the_b_that_is_asked_for():
+    """It was that of the smoother whatever was asked."""
+    hierarchy = Hierarchy.build(create("variable2d", n=15), coarsest=9)
+    for level in hierarchy.levels[:2]:
+        for scaling, B in (("identity", None), ("diagonal", 1 / level.A.diagonal())):
+            record = derive("chebyshev4", 2, level, scaling=scaling).operator
+            assert record.scaling == scaling
+            dense = level.A.toarray() if B is None else B[:, None] * level.A.toarray()
+            assert 1 <= record.upper / np.linalg.eigvals(dense).real.max() < 1.4
+
+    class Own:
+        def operator_record(self):
+            return operator_record(1.0, scaling="identity")
+
+    assert operator_record(Own(), scaling="identity").upper == 1.0
+    with pytest.raises(ValueError, match=r"scaling is 'diagonal', but B of .* is the identity"):
+        operator_record(Own(), scaling="diagonal")
+
+
+def test_points_have_a_lower_end_where_their_moduli_differ():
+    assert operator_record([2.0, 2j, -2j]).interval == (0.0, 2.0)
+    assert operator_record([2.0, 3j, -3j]).interval == (2.0, 3.0)
+    assert operator_record([Interval(1, 2), Interval(3, 4)]).positive
+    assert not operator_record([Interval(-2, -1), Interval(1, 2)]).positive
+
+
+def test_a_form_keeps_the_sign_of_its_taps():
+    form = operator_record(Stencil.from_array([-3.0, 2.0, -3.0])).form
+    assert form == (((-1,), -1.0), ((0,), 2 / 3), ((1,), -1.0))
+
+
+def test_b_holds_beside_the_coarsened_axes_too():
+    """Along y alone, which is not coarsened, the 9-point scheme is largest."""
+    problem = poisson((15, 15), stencil="9-point", weights=(0.01, 1.0))
+    record = operator_record(problem, axes=(0,))
+    assert record.upper >= problem.eigenvalues().max()
+    high = problem.smoothing_interval((0,))
+    assert high.b < problem.eigenvalues().max()
 
 
 def test_a_polynomial_by_hand_is_taken_as_meant():

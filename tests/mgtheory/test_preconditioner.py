@@ -70,6 +70,8 @@ def test_the_record_is_honoured():
     free = LinearOperator(jump.A.shape, matvec=lambda v: jump.A @ v, dtype=float)
     with pytest.raises(ValueError, match=r"pass B = D\^-1"):
         scaled.as_preconditioner(free)
+    with pytest.raises(ValueError, match=r"applied to a matrix of \d+ rows \(D\^-1 A, eigenvalues"):
+        derive("chebyshev4", 3, 1.0, scaling="diagonal").polynomial.as_preconditioner(jump.A)
     r = np.random.default_rng(0).standard_normal(N * N)
     M = scaled.as_preconditioner(free, B=1 / jump.A.diagonal())
     np.testing.assert_allclose(M @ r, scaled.as_preconditioner(jump.A) @ r)
@@ -95,6 +97,17 @@ def test_what_is_no_preconditioner_for_cg(A, roots, words):
     if "square" not in words:
         assert "symmetric=False" in str(caught.value)
         q.as_preconditioner(A, symmetric=False)
+
+
+def test_a_hermitian_matrix_has_a_complex_one():
+    """Its entries come through: M A has the eigenvalues 1 - q(t)."""
+    rng = np.random.default_rng(1)
+    U, _ = np.linalg.qr(rng.standard_normal((6, 6)) + 1j * rng.standard_normal((6, 6)))
+    t, q = np.linspace(1.0, 3.0, 6), ResidualPolynomial([1.5, 2.5])
+    A = (U * t) @ U.conj().T
+    M = q.as_preconditioner(A)
+    assert M.dtype == complex
+    np.testing.assert_allclose(np.sort(np.linalg.eigvals(M @ A).real), np.sort(1 - q(t)), atol=1e-9)
 
 
 def test_gmres_takes_a_nonsymmetric_one():

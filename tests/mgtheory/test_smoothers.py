@@ -214,6 +214,14 @@ def test_high_frequencies_are_damped_as_theory_says(degree, factor):
         (lambda: Polynomial(["chebyshev"]), r"family is \['chebyshev'\], known are"),
         (lambda: Polynomial(polynomial=3), "polynomial is 3, must be a ResidualPolynomial"),
         (
+            lambda: smoother(Polynomial(polynomial=ResidualPolynomial([3.0])), 2),
+            "a degree belongs to a polynomial family given by its name",
+        ),
+        (
+            lambda: Polynomial(polynomial=ResidualPolynomial([3.0]), options={"copies": 1}),
+            "options belong to a family",
+        ),
+        (
             lambda: set_up(
                 Jacobi(), level_of(poisson((3, 3))).__class__(0, ZERO, (4,), ZERO, ZERO)
             ),

@@ -1,7 +1,8 @@
-"""A free port, and archives of pictures."""
+"""A free port, archives of pictures, and IDX files."""
 
 import io
 import socket
+import struct
 import tarfile
 
 import pytest
@@ -29,3 +30,13 @@ def png(array):
     out = io.BytesIO()
     Image.fromarray(array).save(out, "PNG")
     return out.getvalue()
+
+
+def idx(array):
+    """The bytes of an IDX file."""
+    return (
+        b"\0\0\x08"
+        + bytes([array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )

@@ -134,8 +134,9 @@ def test_configurations(tmp_path, sets, message):
 
 @pytest.mark.parametrize("option", ["power", "batch", "steps", "tolerance"])
 def test_learning(option):
-    with pytest.raises(ValueError, match=f"{option} is 0, must be positive"):
-        nets.learn_smoother(problems.poisson((7, 7)), 2, **{option: 0})
+    for value in (0, "2", *(() if option == "tolerance" else (2.5,))):
+        with pytest.raises(ValueError, match=f"{option} is {value!r}, must be a .*number"):
+            nets.learn_smoother(problems.poisson((7, 7)), 2, **{option: value})
 
 
 def test_hostile_image_folders(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from mgtheory.problems.catalogue import create
 from mgtheory.problems.problem import Problem
 from nets.pde.learn import learn_smoother
 from nets.training.folder import Summary
-from nets.training.notebook import in_notebook
+from nets.training.notebook import Bar, in_notebook
 
 
 def test_problems_show_their_equation():
@@ -116,3 +116,29 @@ def test_in_a_notebook_one_bar_is_drawn_anew(tmp_path, monkeypatch, capsys):
     assert re.search(r'max="(\d+)" value="\1".*epoch 2/2: loss', drawn[-1])
     shell.kernel = None
     assert not in_notebook()  # IPython in a terminal
+
+
+def test_the_bar_tells_the_time_that_is_left_by_the_steps_of_this_part(monkeypatch):
+    """Of 100 steps 40 were done before: 10 more in 20 seconds leave 50, and 100 seconds."""
+    shown = []
+    handle = SimpleNamespace(update=shown.append)
+    display = SimpleNamespace(
+        HTML=str, display=lambda html, display_id: shown.append(html) or handle
+    )
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    now = [1000.0]
+    monkeypatch.setattr("nets.training.notebook.time", SimpleNamespace(monotonic=lambda: now[0]))
+    bar = Bar(100, 40)
+    assert shown[-1].endswith("</progress> 40 of 100 steps</div>")
+    for _ in range(10):
+        now[0] += 2.0
+        bar.advance()
+    assert 'max="100" value="50"' in shown[-1]
+    assert "50 of 100 steps, 100 s left" in shown[-1]
+    now[0] += 0.1
+    drawn = len(shown)
+    bar.advance()
+    assert len(shown) == drawn  # not drawn anew so soon
+    bar.done = 100
+    bar.update(note="a < b")
+    assert shown[-1].endswith("100 of 100 steps, 20 s, a &lt; b</div>")

@@ -85,16 +85,23 @@ def test_real_training_in_processes(document, file, one_run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cores", "jobs", "threads"), [(7, 2, 3), (8, 8, 1), (2, 3, 1), (None, 2, 1)]
+    ("allowed", "jobs", "threads"), [(7, 2, 3), (8, 8, 2), (2, 3, 1), (1, 2, 1)]
 )
-def test_workers_share_the_cores(file, monkeypatch, cores, jobs, threads):
-    def pool(*_, initargs, **__):
-        raise RuntimeError(f"{initargs[0]} threads")
+def test_workers_share_the_threads(file, monkeypatch, allowed, jobs, threads):
+    """Those that torch takes by itself, among as many workers as there are runs (four), or jobs."""
+    shared = []
 
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    def pool(*_, initializer, initargs, **__):
+        initializer(*initargs)
+        raise RuntimeError("as many as asked")
+
     monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", pool)
-    with pytest.raises(RuntimeError, match=f"^{threads} threads"):
+    monkeypatch.setattr("torch.get_num_threads", lambda: allowed)
+    monkeypatch.setattr("torch.set_num_threads", shared.append)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(RuntimeError, match="as many as asked"):
         study.run_local(study.load_study(file), jobs=jobs)
+    assert shared == [threads]
 
 
 def _alive(pid):

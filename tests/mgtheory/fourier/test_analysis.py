@@ -226,6 +226,9 @@ class TestTwoGrids:
         assert near == pytest.approx(10 * far, rel=0.01)
         assert near < 1e4
         assert two_grid_factor(wind, "gauss_seidel", **given).norm == np.inf
+        # what rounding leaves of an image that vanishes along the axes grows too
+        exact = two_grid_factor(L2, "red_black", coarsening="galerkin")
+        assert exact.factor < exact.norm < 1
 
     def test_a_singular_coarse_operator_gives_infinity(self):
         assert two_grid_factor(L2, "jacobi", coarsening=0 * L2).factor == np.inf
@@ -327,6 +330,19 @@ class TestThreeGrids:
         ),
         (lambda: two_grid_factor(L2, "jacobi", interpolation=laplacian(1)), "2 dimensions"),
         (lambda: two_grid_factor(L2, "jacobi", coarsening=[L2, L2]), "1 stencils"),
+        (
+            lambda: two_grid_factor(
+                L2, "jacobi", coarsening=Stencil(L2.offsets, L2.values[:, None, None] * np.eye(2))
+            ),
+            "1 stencils of the operator's dimension and channels",
+        ),
+        (lambda: two_grid_factor(L2, "jacobi", shift=np.nan), "shift is nan, must be a number"),
+        (
+            lambda: two_grid_factor(
+                L2, "jacobi", restriction=Stencil(L2.offsets, L2.values[:, None, None] * np.eye(2))
+            ),
+            "restriction is .*in 2 dimensions with 1 or 1 channels",
+        ),
         (lambda: two_grid_factor(L2, "jacobi", samples=33), "multiple of 2"),
         (lambda: two_grid_factor(L2, "jacobi", zero="skip"), "known are: limit, remove"),
         (lambda: three_grid_factor(L2, "jacobi", cycle="F"), "known are: V, W"),

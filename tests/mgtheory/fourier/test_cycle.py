@@ -59,6 +59,26 @@ def operators():
     }
 
 
+def test_a_coarser_grid_has_the_cycle_of_its_own_stencil():
+    """The shift too is over the largest entry of the stencil that is corrected."""
+    given = {"smoother": "jacobi", "coarsening": "rediscretise", "order": 2, "shift": 0.1}
+    theta = np.random.default_rng(0).uniform(-1, 1, (5, 2))
+    whole = LocalCycle(L2, levels=3, **given).error_operator(theta, level=1)
+    np.testing.assert_allclose(whole, LocalCycle(L2 / 4, **given).error_operator(theta), atol=1e-13)
+
+
+def test_what_is_left_of_the_constants_is_orthogonal_to_the_kernel():
+    """Two channels that are coupled by a Hermitian matrix with the nullspace (1, i)."""
+    coupled = Stencil(L2.offsets, L2.values[:, None, None] * np.eye(2)) + Stencil(
+        ((0, 0),), np.array([[[1.0, 1j], [-1j, 1.0]]])
+    )
+    cycle = LocalCycle(coupled, "jacobi", coarsening="galerkin")
+    basis = cycle.kernel_complement()
+    assert basis.shape == (8, 7)
+    np.testing.assert_allclose(basis.conj().T @ basis, np.eye(7), atol=1e-14)
+    np.testing.assert_allclose(basis.conj().T @ [1, 1j, *np.zeros(6)], 0, atol=1e-14)
+
+
 class TestDenseTwin:
     """On a periodic grid with regular A, the harmonics' matrices are the whole cycle: all
     eigenvalues and the norm agree."""

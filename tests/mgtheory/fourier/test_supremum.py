@@ -11,7 +11,7 @@ from mgtheory.fourier.factor import spectral_norm
 from mgtheory.fourier.supremum import grid_peaks, quadratic_steps, search, supremum
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.stencils import laplacian, rotated_anisotropic
+from mgtheory.problems.stencils import Stencil, laplacian, rotated_anisotropic
 from mgtheory.problems.symbols import grid_frequencies, spectral_radius
 
 L2 = laplacian(2)
@@ -41,6 +41,7 @@ class TestSuprema:
         assert found.factor == pytest.approx(1.1568261, abs=1e-7)
         assert found.frequency == (0.0, 0.0)
         assert np.linalg.norm(found.direction) == pytest.approx(1.0)
+        assert found.damping.max() == found.factor
         along = np.array(found.direction) * np.array([[1e-4], [1e-3], [1e-2]])
         values = spectral_radius(cycle.error_operator(along))
         np.testing.assert_allclose(values, found.factor, rtol=5e-4)
@@ -50,6 +51,18 @@ class TestSuprema:
         ]
         assert periodic == sorted(periodic)
         assert found.factor - 0.003 < periodic[-1] < found.factor
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_frequencies_that_share_a_spectrum(self, turned):
+        """x and y of the Laplacian are exchanged on square grids alone, theta and -theta share one
+        where all is real."""
+        wave = Stencil.from_array(np.outer([0.5j, 1, -0.5j], [0.5, 1, 0.5]))
+        options = {"interpolation": wave} if turned else {}
+        cycle = LocalCycle(L2, chebyshev(2, interval=(2, 8)), **options)
+        found = cycle_factor(cycle, samples=(12, 20), refine=False, zero="remove")
+        theta, zero = found.frequencies, (found.frequencies == 0).all(axis=-1)
+        expected = spectral_radius(cycle.error_operator(theta[~zero]))
+        np.testing.assert_allclose(found.damping[~zero], expected, atol=1e-12)
 
     @pytest.mark.parametrize("restriction", ["full", "half"])
     @pytest.mark.parametrize(("epsilon", "angle"), [(0.1, 0.6), (0.03, 0.3), (0.01, 1.1)])

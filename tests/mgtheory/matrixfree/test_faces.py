@@ -212,6 +212,44 @@ def test_the_interval_bounds_the_spectrum():
     assert (fine.lower, fine.scaling) == (pytest.approx(0.5, rel=1e-6), "diagonal")  # b/(2 d)
 
 
+def test_high_frequencies_begin_where_those_of_the_coarsened_axes_do():
+    """Semi-coarsening with h_0 = 4 h_1: s_1/(s_0 + s_1) = 16/17 of the mean eigenvalue. Axes of two
+    points stay, and coarse operators are no multiples of the finest one."""
+    problem = poisson((15, 63), coefficient=lambda x, y: np.ones_like(x + y))
+    fine, _ = StencilHierarchy.build(problem, coarsest=500).operators
+    assert fine.axes == fine.record().axes == (1,)
+    assert fine.record().lower == pytest.approx(16 / 17)
+    rough = create("jump2d", 31)
+    forms = [one.record().form for one in StencilHierarchy.build(rough, coarsest=200).operators]
+    assert forms == [rough.form, None, None]
+    short = poisson((2, 3), coefficient=lambda x, y: 1 + x + y)
+    grids = [one.shape for one in StencilHierarchy.build(short, coarsest=1).operators]
+    assert grids == [(2, 3), (2, 1)]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("factor", [4.0, 0.25])
+def test_a_jump_in_either_direction_along_either_axis_is_no_smooth_coefficient(axis, factor):
+    shape = [(4, 5), (3, 6)]
+    k = [np.ones(n) for n in shape]
+    assert faces.FaceOperator((3, 5), tuple(k)).smooth
+    np.moveaxis(k[axis], axis, 0)[2:] *= factor
+    assert not faces.FaceOperator((3, 5), tuple(k)).smooth
+    other = [np.ones(n) for n in shape]
+    np.moveaxis(other[axis], 1 - axis, 0)[2:] *= factor  # beside a face, not behind it
+    assert faces.FaceOperator((3, 5), tuple(other)).smooth
+
+
+def test_loads_are_left_where_a_grid_above_is_not_nested():
+    """22 points have 11 below that are no uniform grid, nor are the 5 of these."""
+    problem = create("jump2d", 22)
+    ours = StencilHierarchy.build(problem, coarsest=9)
+    assert [level.aligned for level in ours.levels[:-1]] == [False, True, True]
+    expected = ours.full_multigrid(problem.b).x
+    found = ours.full_multigrid(problem.b, loads=problem.equation.load).x
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_slow_cycles_advise_a_krylov_method():
     problem = poisson((31, 31, 31), coefficient=JumpCoefficient())
     ours = StencilHierarchy.build(problem, coarsest=60)
@@ -223,7 +261,13 @@ def test_slow_cycles_advise_a_krylov_method():
     assert found.converged
     assert found.iterations < 20
     easy = create("variable2d", 31)
-    assert StencilHierarchy.build(easy, coarsest=60).solve(easy.b).warnings == ()
+    ours = StencilHierarchy.build(easy, coarsest=60)
+    found = ours.solve(easy.b)
+    assert found.warnings == ()
+    ended = ours.solve(easy.b, found.x, tol=0.0)  # at rounding no method gains more
+    assert "rounding allows no less" in ended.message
+    assert ended.factor > 0.5
+    assert ended.warnings == ()
 
 
 def test_derived_polynomials_are_those_of_the_scaled_operator():

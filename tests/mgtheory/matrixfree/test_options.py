@@ -70,7 +70,15 @@ def test_arguments_are_kept_and_taken_in_any_real_form():
     np.testing.assert_array_equal(again.x, expected)
     out = x0.copy()
     assert ours.smooth(out, b, out=out) is out
-    np.testing.assert_array_equal(out, ours.smooth(x0, b))
+    expected = ours.smooth(x0, b)
+    np.testing.assert_array_equal(out, expected)
+    out = b.copy()
+    np.testing.assert_array_equal(ours.smooth(x0, out, out=out), expected)
+    read_only = out.copy()
+    read_only.flags.writeable = False
+    for wrong in (out.astype(np.float32), np.zeros((31, 62))[:, ::2], read_only):
+        with pytest.raises(ValueError, match="out must be a writeable float64 array in C order"):
+            ours.smooth(x0, b, out=wrong)
 
 
 def test_numpy_integers_are_numbers():
@@ -173,6 +181,17 @@ def test_results_say_how_it_ended():
         ),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(5)), "shape"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961) * 1j), "real"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961, bool)), "type bool"),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"]).apply(np.ones(961), "FMG"),
+            "'FMG', allowed are: V, W, F$",
+        ),
+        (
+            lambda: StencilHierarchy.build(
+                PROBLEMS["nested"], coarsest=9, post_smoother=Jacobi(0.7)
+            ).as_preconditioner(),
+            "level 0: different smoothers before and after",
+        ),
         (
             lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.full(961, np.nan)),
             "not a number",

@@ -150,6 +150,12 @@ def test_where_float32_has_no_digits_cycles_are_in_float64():
     np.testing.assert_allclose(found.x, expected.x, atol=1e-6 * np.abs(expected.x).max())
 
 
+def test_one_grid_is_solved_directly_in_float64():
+    problem = poisson((15, 15))
+    found = StencilHierarchy.build(problem, dtype="float32").solve(problem.b, maxiter=1)
+    assert found.residual_norms[-1] <= 1e-12 * found.residual_norms[0]
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="dtype is 'float32'"):
         StencilHierarchy.build(create("variable2d", 9), dtype="float32")

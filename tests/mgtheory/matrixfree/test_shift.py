@@ -223,9 +223,12 @@ def test_it_stays_with_other_smoothers_and_is_refused_where_it_is_not():
     assert changed.levels[0].shift == pytest.approx(shifted.levels[0].shift)
     assert "shifted" in str(changed)
     for build, message in (
-        (
-            lambda: StencilHierarchy.build(problem, shift="yes"),
-            "allowed are False, True and 'auto'",
+        *(
+            (
+                functools.partial(StencilHierarchy.build, problem, shift=s),
+                "allowed are False, True and 'auto'",
+            )
+            for s in ("yes", 1, np.ones(2))
         ),
         (lambda: StencilHierarchy.build(create("variable2d", 31), shift=True), "shift is True"),
         (lambda: mgtheory.Hierarchy.build(problem, shift=True), "backend 'stencil' alone"),

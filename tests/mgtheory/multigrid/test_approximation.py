@@ -128,6 +128,15 @@ def test_dense_and_iterated_ones_are_the_formula(monkeypatch, name, n, boundary,
     assert approximation_constant(problem.A, P, B=B) == pytest.approx(expected, rel=1e-5)
 
 
+def test_units_of_the_unknowns_do_not_matter():
+    """S A S, S^-1 P and S^-2 B for x = S y, S a diagonal of any sizes: the same constant."""
+    problem, P = fine_and_prolongation("jump2d", 9)
+    S = 10.0 ** np.random.default_rng(0).uniform(-7, 7, 81)
+    A = problem.A.multiply(S[:, None]).multiply(S).tocsr()
+    found = approximation_constant(A, P.multiply(1 / S[:, None]).tocsr(), B=1 / S**2)
+    assert found == pytest.approx(approximation_constant(problem.A, P), rel=1e-6)
+
+
 def test_lmax_scales_it():
     problem, P = fine_and_prolongation("poisson1d", 15)
     assert approximation_constant(problem.A, P, lmax=3.0) == pytest.approx(

@@ -83,6 +83,8 @@ def test_jumps_on_grids_of_any_size(boundary, n):
     assert solution.factor < (0.2 if boundary == "periodic" and n % 2 else 0.15)
     # the loads of a scheme belong to a uniform grid, and are left aside on others
     full = hierarchy.solve(problem.b, cycle="FMG", loads=problem.equation.load)
+    if not hierarchy.levels[0].aligned:
+        assert full.residual_norms == hierarchy.solve(problem.b, cycle="FMG").residual_norms
     assert full.iterations < hierarchy.solve(problem.b).iterations
 
 
@@ -151,6 +153,10 @@ def test_what_the_default_chooses():
         assert sp.issparse(hierarchy.levels[0].P)
     single = Hierarchy.build(create("variable2d", 15), dtype=np.float32).levels[0]
     assert single.P.dtype == single.R.dtype == np.float32
+    jump = create("jump2d", 15)
+    right = jump.b.astype(np.float32)
+    full = Hierarchy.build(jump.A.astype(np.float32), shape=grid, coarsest=9).full_multigrid(right)
+    assert full.x.dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -201,7 +207,11 @@ def test_weights_of_one_sign_keep_their_sum_and_no_negative_one():
     A = poisson((15,)).A.tolil()
     A[6, 5], A[6, 7], A[6, 6] = 200.0, -600.0, 400.0  # weights -1/2 and 3/2
     A[8, 7], A[8, 9], A[8, 8] = 200.0, -600.0, 800.0  # -1/4 and 3/4: still stable
+    A[10, 9], A[10, 11], A[10, 10] = 200.0, -800.0, 400.0  # -1/2 and 2: no more than the one around
+    A[12, 11], A[12, 13], A[12, 12] = 600.0, -80.0, 400.0  # -3/2 and 1/5
     P = blackbox(sp.csr_array(A), (15,), (7,), D).toarray()
+    np.testing.assert_allclose(P[10, 4:6], [0.0, 1.0], atol=1e-12)
+    np.testing.assert_allclose(P[12, 5:7], [0.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(P[6, 2:4], [0.0, 1.0], atol=1e-12)
     np.testing.assert_allclose(P[8, 3:5], [-0.25, 0.75], atol=1e-12)
     np.testing.assert_allclose(P[4, 1:3], [0.5, 0.5])

@@ -445,7 +445,9 @@ def test_complex():
     hermitian = sp.csr_array(turn.conj() @ problem.A @ turn)
     shifted = sp.csr_array(problem.A + 100j * sp.eye_array(961))
     for A in (problem.A, hermitian, shifted):
-        solution = Hierarchy.build(A, shape=(31, 31)).solve(b, maxiter=60)
+        hierarchy = Hierarchy.build(A, shape=(31, 31))
+        assert hierarchy.levels[0].symmetric == (A is not shifted)
+        solution = hierarchy.solve(b, maxiter=60)
         assert solution.converged
         assert np.linalg.norm(b - A @ solution.x) <= 1e-8 * np.linalg.norm(b)
     with pytest.raises(ValueError, match="must be complex too"):

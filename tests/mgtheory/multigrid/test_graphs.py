@@ -2,6 +2,7 @@
 in the place of grids."""
 
 import builtins
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,10 @@ from mgtheory import (
     derive,
     poisson,
 )
+from mgtheory.multigrid.aggregates import aggregates
+from mgtheory.multigrid.transfer import interpolation
+from mgtheory.problems.catalogue import create
+from mgtheory.problems.grids import Boundary
 
 
 def graph(n, links=2):
@@ -271,6 +276,28 @@ def springs(n):
     turn = np.stack([-x[:, 1], x[:, 0]], axis=1).ravel()
     motions = np.stack([np.tile([1.0, 0.0], n * n), np.tile([0.0, 1.0], n * n), turn], axis=1)
     return sp.csr_array(strain.T @ strain), motions
+
+
+def test_restriction_of_an_unsymmetric_matrix_is_the_interpolation_of_its_transpose():
+    pytest.importorskip("pyamg")
+    A = create("convection2d", 15).A
+    one, two = (aggregates(sp.csr_array(M), coarsest=10, max_levels=2).levels[0] for M in (A, A.T))
+    np.testing.assert_array_equal(one.R.toarray(), two.P.T.toarray())
+    assert np.abs((one.R - one.P.T).data).max() > 0.1
+
+
+def test_levels_that_are_taken_stay_as_they_are():
+    """What is rounding beside the other entries of a coarse operator is left out of our copy."""
+    fine, coarse = poisson((7,)).A, sp.csr_array(poisson((3,)).A + 0.0)
+    coarse[0, 2] = coarse[2, 0] = 1e-13
+    kept = coarse.copy()
+    P = interpolation((7,), (3,), Boundary.DIRICHLET).tocsr()
+    ml = SimpleNamespace(
+        levels=[SimpleNamespace(A=fine, P=P, R=sp.csr_array(P.T)), SimpleNamespace(A=coarse)]
+    )
+    assert Hierarchy.from_pyamg(ml).levels[1].A.nnz == coarse.nnz - 2
+    for own, before in ((coarse.data, kept.data), (coarse.indices, kept.indices)):
+        np.testing.assert_array_equal(own, before)
 
 
 @pytest.mark.usefixtures("seeded")

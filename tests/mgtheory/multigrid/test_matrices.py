@@ -10,6 +10,7 @@ from mgtheory import Hierarchy, poisson
 from mgtheory.multigrid.krylov import krylov
 from mgtheory.multigrid.solution import Reason
 from mgtheory.problems import create
+from mgtheory.spectra.symmetry import NEARLY, ROUNDED
 
 
 def random(n, seed=0):
@@ -205,6 +206,35 @@ def test_rounded_entries_of_a_singular_matrix(digits, boundary):
     assert hierarchy.solve(b).incompatibility == pytest.approx(32 * b.mean(), rel=1e-6)
     conjugate = krylov(hierarchy, A, b - b.mean(), tol=1e-3)
     assert conjugate.converged
+
+
+def test_coarse_grids_of_a_rounded_matrix_are_as_symmetric_as_it_is_taken_for():
+    """One triangle rounded upwards: a wind, which doubles from grid to grid beside the rest."""
+    A = sp.csr_array(sp.tril(LAPLACIAN) + (1 + 2e-5) * sp.triu(LAPLACIAN, 1))
+    levels = Hierarchy.build(A, shape=(33, 33), coarsest=9).levels
+    found = [level.asymmetry for level in levels]
+    assert found[0] < ROUNDED < found[-1] < NEARLY
+    assert all(level.symmetric for level in levels)
+
+
+def test_asymmetry_of_a_coarse_operator_is_no_doubt_about_the_matrix():
+    """A restriction that is no multiple of P^T."""
+    hierarchy = Hierarchy.build(create("jump2d", 31), smoother="chebyshev", restriction="half")
+    assert [level.symmetric for level in hierarchy.levels[:2]] == [True, False]
+    assert hierarchy.warnings == ()
+    A = sp.csr_array(LAPLACIAN + 33 * upwind(33))
+    level = Hierarchy.build(A, shape=(33, 33)).levels[0]
+    # gamma and its bound belong to a symmetric A
+    assert (level.record().positive, level.operator_record().positive) == (True, False)
+
+
+def test_spectra_of_unsymmetric_levels_grow_with_their_own_diagonals():
+    """That of A falls by about 1/2 where a wind is strong, that of D^-1 A stays."""
+    A = sp.csr_array(LAPLACIAN + 33 * upwind(33))
+    levels = Hierarchy.build(A, shape=(33, 33), smoother="jacobi").levels
+    assert not levels[1].symmetric
+    assert levels[1].growth("diagonal") == pytest.approx(1.0, abs=0.15)
+    assert levels[1].growth("identity") < 0.6
 
 
 def test_regular_matrices_are_not_taken_for_singular_ones():

@@ -82,6 +82,23 @@ def test_real_roots_on_a_disc_and_no_overflow(k):
     assert scale_to(equal, 1.0, 8.0) == pytest.approx(0.1 * (8 ** (1 / k) - 1), rel=1e-9)
 
 
+def test_a_maximum_that_rounding_alone_lifts_keeps_q():
+    """(1 + 4)^3 on the disc |z| <= 4 r: some r round it above 125."""
+    roots = np.linspace(0.1, 1.0, 40)
+    made = [ResidualPolynomial([r] * 3) for r in roots]
+    largest = [largest_modulus(q, 4 * r) for q, r in zip(made, roots)]
+    assert 125 < max(largest) < 125 * (1 + 1e-14)
+    for q, r in zip(made, roots):
+        assert scale_to(q, 4 * r, 125.0, kept=125.0) == 1.0
+
+
+def test_beyond_the_doubles_the_maximum_is_infinite():
+    """There inf - inf is no number, and a maximum all the same."""
+    pair = ResidualPolynomial([1e-140 * (1 + 1j), 1e-140 * (1 - 1j)])
+    assert largest_modulus(pair, [1e100 * (1 + 1j)]) == np.inf
+    assert largest_modulus(pair, 1e100) == np.inf
+
+
 def test_without_a_scale():
     with pytest.raises(ValueError, match="q is 1 on the whole spectrum"):
         scale_to(ResidualPolynomial([np.inf]), 1.0, 8.0, kept=0.5)

@@ -158,6 +158,10 @@ def test_negative_interval_mirrors_the_positive_one():
         np.sort(-minimax(4, points=Interval(-3, -1)).roots.real),
         np.sort(minimax(4, points=Interval(1, 3)).roots.real),
     )
+    q, t = minimax(200, points=Interval(-3, -1)), np.linspace(-3, -1, 50)
+    assert q.recurrence is not None  # applied by it, no digit is lost
+    error = 1 - t * q.apply(scipy.sparse.diags_array(t), np.ones(50))
+    assert np.abs(error).max() < 1e-12
 
 
 @pytest.mark.parametrize("k", [2, 4, 8, 16])

@@ -11,12 +11,13 @@ import scipy.sparse as sp
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse.linalg import aslinearoperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from mgtheory.polynomials.factors import ComplexPair, General, Linear, RealPair, SymmetricPair
 from mgtheory.polynomials.recurrence import Recurrence
 from mgtheory.polynomials.residual import MAX_DEGREE, POWER_BASIS_DEGREE, ResidualPolynomial
 from mgtheory.polynomials.roots import leja_order, roots_to_json
+from mgtheory.problems.record import operator_record
 
 CHEBYSHEV_3 = 1.5 + 0.5 * np.cos(np.pi * (np.arange(1, 4) - 0.5) / 3)  # first kind on [1, 2]
 
@@ -164,6 +165,34 @@ def test_leja_order_maximises_products_of_distances():
         position += step
 
 
+def test_of_roots_of_one_modulus_the_right_one_is_first():
+    assert leja_order([1.0, -2.0, 2.0])[0] == 2.0
+    assert leja_order([-2.0, 2j, -2j])[0] == 2j
+
+
+@every_polynomial
+def test_products_are_one_less_than_the_degree(q):
+    count = []
+    free = LinearOperator((9, 9), matvec=lambda v: count.append(1) or laplacian(9) @ v, dtype=float)
+    q.apply(free, np.ones(9))
+    assert len(count) == q.degree - 1
+
+
+def test_values_at_a_number_are_numbers():
+    q = POLYNOMIALS["complex"]
+    assert isinstance(q(0.5), float)
+    assert isinstance(q.p(0.5), float)
+    assert isinstance(q(0.5j), complex)
+
+
+def test_a_record_keeps_no_matrix_alive():
+    record = operator_record(laplacian(9))
+    assert record.source is not None
+    kept = POLYNOMIALS["double"].of(record).operator
+    assert kept == record
+    assert kept.source is None
+
+
 def test_repeated_roots_survive_ordering():
     ordered = leja_order([2.0, 1.0, 2.0, 2.0, 1.0])
     assert sorted(ordered.real) == [1.0, 1.0, 2.0, 2.0, 2.0]
@@ -200,6 +229,7 @@ def test_recurrence_applies_the_same_polynomial():
     r = np.ones(20)
     np.testing.assert_allclose(q.apply(A, r, B), plain.apply(A, r, B), rtol=1e-12)
     np.testing.assert_allclose(q.scaled(4.0).apply(4.0 * A, r), plain.apply(A, r) / 4.0, rtol=1e-12)
+    assert q.scaled(4.0).recurrence == recurrence.scaled(4.0)  # stable at every degree there too
     assert ResidualPolynomial.from_json(q.to_json()) == q
     with pytest.raises(ValueError, match="different polynomials"):
         ResidualPolynomial([1.0, 1.5, 2.0], recurrence)
@@ -218,6 +248,9 @@ def test_flags_and_equality():
     ]
     assert imaginary[0] == imaginary[1]
     assert len(set(imaginary)) == 1
+    nothing = [ResidualPolynomial.from_weights([1.0, zero]) for zero in (0.0, -0.0)]
+    assert nothing[0] == nothing[1]
+    assert len(set(nothing)) == 1
     assert POLYNOMIALS["complex"].factors[0] == Linear(-0.25)
     assert {f.kind for f in POLYNOMIALS["complex"].factors} == {"linear", "complex_pair"}
     assert POLYNOMIALS["with infinity"].factors[-1] == Linear(0.0)
@@ -286,6 +319,7 @@ def test_mixed_factors_multiply():
         (lambda: ResidualPolynomial([1e200]).scaled(1e200), "leaves the range of double precision"),
         (lambda: ResidualPolynomial([1 + 1j]), "no conjugate partner"),
         (lambda: ResidualPolynomial([1 + 1j, 1 - 1.1j]), "no conjugate partner"),
+        (lambda: ResidualPolynomial([1 + 1j, 1 - (1 + 1e-8) * 1j]), "no conjugate partner"),
         (lambda: ResidualPolynomial([1.0]).scaled(-2.0), "must be positive"),
         (lambda: ResidualPolynomial.from_coefficients([2.0, 1.0]), r"q\(0\) = 1"),
         (

@@ -250,6 +250,11 @@ def test_bad_options():
         smoothing_number(q, power=0)
     with pytest.raises(ValueError, match="degrees is empty"):
         nearest_families(q, degrees=[])
+    with pytest.raises(ValueError, match="points: none given"):
+        nearest_families(q, points=[])
+    with pytest.raises(ValueError, match=r"points has entries .* entry 1, counted from 0, is nan"):
+        nearest_families(q, points=[1.0, math.nan])
+    assert v_cycle_bound(q.scaled(2.0), constant=math.inf) == math.inf  # nothing is proved
 
 
 @pytest.mark.parametrize("k", [134, 200, 256])

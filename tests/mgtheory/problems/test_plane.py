@@ -243,6 +243,7 @@ def test_the_record_of_a_wind():
         (lambda: create("poisson2d", angle=3), "unknown parameter of poisson2d 'angle'"),
         (lambda: create("rotated2d:angle"), "'angle' is not key=value"),
         (lambda: create("rotated2d:angle=nan"), "angle is nan"),
+        (lambda: create("rotated2d:angle=361"), "angle is 361.0, .* of modulus up to 360"),
         (lambda: create("rotated2d", angle="x"), "angle is 'x', must be a number of any sign"),
         (lambda: create("rotated2d", (3, 3, 3)), "has 2 axes"),
         (lambda: create("convection2d", 5).spectrum(), "A is not symmetric, its spectrum is no"),

@@ -17,7 +17,6 @@ from mgtheory.problems.grids import Boundary
 from mgtheory.problems.manufactured import SOLUTIONS, JumpCoefficient, SmoothCoefficient
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra import bounds
-from mgtheory.spectra.record import proportional
 
 ALL = [
     (name, boundary)
@@ -227,6 +226,9 @@ def test_harmonic_average_is_the_exact_flux_through_a_jump():
     assert faces[0] == faces[-1] == 0.0
     assert faces[2] == pytest.approx(2 * 1000 / 1001)
     assert faces[4] == pytest.approx(1000)
+    x = np.array([0.0, 0.25, 0.3, 0.75, 1.0])  # the inclusion is open
+    np.testing.assert_array_equal(JumpCoefficient(7.0)(x), [1, 1, 7, 1, 1])
+    np.testing.assert_array_equal(JumpCoefficient(7.0)(x, 0.5), [1, 1, 7, 1, 1])
     assert problem.exact is None
     with pytest.raises(ValueError, match="exact solution is not known"):
         problem.error(problem.b)
@@ -253,8 +255,13 @@ def test_own_right_hand_side():
 
 def test_high_frequencies_of_varying_coefficients():
     """[b/(2d), b], b the largest eigenvalue, as the Laplacian on a square grid has it."""
-    for name, n, dim in (("variable2d", 7, 2), ("jump2d", 7, 2)):
-        problem = create(name, n)
+    for dim, k in (
+        (1, JumpCoefficient()),
+        (2, SmoothCoefficient()),
+        (2, JumpCoefficient()),
+        (3, JumpCoefficient()),
+    ):
+        problem = poisson((7,) * dim, coefficient=k)
         b = np.linalg.eigvalsh(problem.A.toarray())[-1]
         assert tuple(problem.smoothing_interval()) == pytest.approx((b / (2 * dim), b))
 
@@ -383,59 +390,6 @@ def test_spectra_of_few_unknowns_with_varying_coefficients(shape):
         assert tuple(problem.spectrum()) == pytest.approx((values[0], values[-1]))
 
 
-def test_a_stencil_of_ones_own_is_the_problem_it_comes_from():
-    """Rediscretised as the schemes are: the 9-point scheme's K_x K_y grows with h^2."""
-    for name, shape in (("poisson2d", (15, 31)), ("poisson2d-9point", (15, 15)), ("poisson1d", 9)):
-        for boundary in Boundary:
-            model = create(name, shape, boundary=boundary)
-            own = Problem.from_stencil(model.stencil, model.shape, boundary=boundary, b=model.b)
-            half = tuple(n // 2 for n in model.shape)
-            for sizes in (model.shape, half):
-                A, B = (p.equation.operator(sizes).toarray() for p in (model, own))
-                np.testing.assert_allclose(B, A, atol=1e-9 * np.abs(A).max())
-            np.testing.assert_allclose(own.b, model.b, atol=1e-12 * np.abs(model.b).max())
-            assert (own.nullspace is None) == (model.nullspace is None)
-            assert proportional(own.form, model.form)
-
-
-def test_both_hierarchies_solve_a_stencil_of_ones_own():
-    """With a mass term; an odd one by the Galerkin product."""
-    h = 1 / 64
-    kernel = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]) / h**2
-    kernel[1, 1] += 50.0
-    problem = Problem.from_stencil(kernel, (63, 63))
-    x = sla.spsolve(problem.A.tocsc(), problem.b)
-    for kind in (Hierarchy, StencilHierarchy):
-        solution = kind.build(problem, coarsest=64).solve(problem.b, tol=1e-10)
-        assert solution.converged
-        assert solution.iterations <= 12
-        np.testing.assert_allclose(solution.x, x, atol=1e-8 * np.abs(x).max())
-    # the mass term stays what it is on coarse grids
-    coarse = problem.equation.operator((31, 31))
-    assert coarse.diagonal()[0] == pytest.approx(4 * 32**2 + 50)
-    flow = Problem.from_stencil(kernel + np.array([[0, 0, 0], [-9, 9, 0], [0, 0, 0]]), (31, 31))
-    assert Hierarchy.build(flow, smoother="gauss_seidel").solve(flow.b).converged
-    with pytest.raises(ValueError, match="coarsening='galerkin'"):
-        Hierarchy.build(flow, coarsening="rediscretise")
-    periodic = Problem.from_stencil(kernel, (16, 16), boundary="periodic")
-    assert periodic.nullspace is None  # the mass term
-    assert Hierarchy.build(periodic).solve(periodic.b).converged
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: Problem.from_stencil([1.0, 2.0, 1.0], (3, 3)), "1 axes, the shape"),
-        (lambda: Problem.from_stencil([-1.0, 2.0, -1.0], 5, b=np.ones(4)), "b has 4 entries"),
-        (lambda: Problem.from_stencil([-1.0, 2.0, 0], 5, boundary="neumann"), "even along"),
-        (lambda: Problem.from_stencil([-1j, 2.0, 1j], 5), "real and of one channel"),
-    ],
-)
-def test_stencils_that_do_not_fit(call, words):
-    with pytest.raises(ValueError, match=words):
-        call()
-
-
 def test_an_axis_without_a_coarse_grid_sets_no_measure():
     assert grids.choose_axes((100.0, 1.0), (2, 65), "auto") == (0, 1)
     assert grids.choose_axes((100.0, 1.0), (3, 65), "auto") == (0,)
@@ -451,6 +405,16 @@ def test_the_interval_of_a_matrix_is_that_of_its_problem(weights):
     for B, scale in ((None, 1.0), (1 / problem.A.diagonal(), bare)):
         a, b = record.matrix_interval(problem.A, problem.shape, axes, B)
         assert (a, b) == pytest.approx([end / scale for end in problem.smoothing_interval(axes)])
+
+
+def test_the_end_of_a_matrix_is_a_disc_or_an_estimate_with_a_tenth_more():
+    """Of a Galerkin product with positive couplings; below its largest eigenvalue q would grow."""
+    A = Hierarchy.build(poisson((31, 31), weights=(1.0, 0.5)), coarsening="galerkin").levels[1].A
+    for B in (None, 1 / A.diagonal()):
+        end = record.matrix_interval(A, (15, 15), (0, 1), B)[1]
+        disc = bounds.gershgorin(A, B=B).radius
+        assert end == pytest.approx(min(disc, 1.1 * bounds.quick_ritz(A, B).radius), rel=1e-12)
+        assert end < disc
 
 
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 2.0), (1.0, 1.0, 1.0), (1.0, 0.7, 1.3)])

@@ -142,6 +142,9 @@ def test_algebra_is_that_of_the_matrices(channels):
         (a.adjoint, A.T),
     ):
         np.testing.assert_allclose(combined.periodic(shape).toarray(), dense, atol=ROUND * 100)
+    turned = a * 1j + b  # the adjoint is that of complex values too
+    dense = (1j * A + B).conj().T
+    np.testing.assert_allclose(turned.adjoint.periodic(shape).toarray(), dense, atol=ROUND * 100)
 
 
 def test_array_round_trip_and_small_periodic_grids():

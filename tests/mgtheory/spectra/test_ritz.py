@@ -145,6 +145,10 @@ def test_convergence_is_reported():
     assert not lanczos(A, steps=3).converged
     assert lanczos(A, steps=3, tolerance=1.0).converged
     assert lanczos(A, steps=500).steps == 80
+    # one end alone is no convergence: -5 stands apart, and is found at once
+    apart = lanczos(symmetric(np.append(-5.0, np.linspace(0, 1, 79))), steps=6, tolerance=1e-4)
+    assert apart.errors[0] < 1e-4 * 5 < apart.errors[1]
+    assert not apart.converged
 
 
 @pytest.mark.parametrize("estimate", [lanczos, arnoldi])
@@ -248,3 +252,6 @@ def test_what_is_refused():
     ):
         with pytest.raises(ValueError, match=f"{name} is {value}, must be a .*{allowed}"):
             lanczos(np.eye(3), **{name: value})
+    for failure in (0.0, 1.0, 1e12):  # its logarithm would change its sign, and the square not
+        with pytest.raises(ValueError, match=r"failure is .*, must be a number"):
+            lanczos(np.eye(3)).bound(failure)

@@ -397,3 +397,18 @@ def test_notes_may_begin_with_a_byte_order_mark(tmp_path):
     path = tree(tmp_path / "d", ["train/a/x.png", "train/b/x.png", "val/images/v.png"])
     (path / "val/val_annotations.txt").write_bytes(b"\xef\xbb\xbfv.png\tb\t0\t0\t1\t1\n")
     assert read_folder(path).part("validation")[1].tolist() == [1]
+
+
+def test_what_is_no_size_is_refused(tmp_path):
+    """Also where the images as they are lie in the cache, which 0 took for none given."""
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(4):
+            (tmp_path / label / f"{i}.png").write_bytes(picture(size=(12, 8)))
+    name = f"folder:{tmp_path}"
+    assert load_data(name).images.shape == (8, 1, 8, 12)
+    for size in (0, -3, 4.5, True, (4, 0), (4, 4, 4)):
+        with pytest.raises(ValueError, match=r"size is .*, must be positive integers"):
+            load_data(name, size=size)
+    assert load_data(name, size=(4, 6)).images.shape == (8, 1, 4, 6)
+    assert load_data(name, size=4).images.shape == (8, 1, 4, 4)

@@ -106,6 +106,10 @@ def test_other_shapes_and_totals_run_as_they_are(device):
         captured(x, count)
         assert total == before + count * x.sum()
         assert (device.replays, log[-1]) == (replays, ("run", tuple(x.shape), count))
+    for _ in range(2 * WARMUP):  # however often they come: there is one graph
+        before, replays = total.item(), device.replays
+        captured(torch.ones(1), 1)
+        assert (total.item(), device.replays) == (before + 1, replays)
     captured(torch.full((2,), 5.0), 1)
     assert log[-1][0] == "run"  # replayed, not called
 

@@ -8,7 +8,13 @@ import torch
 
 import nets
 from nets.fast.fusion import FUSION, compiled, exchanged, prepare
-from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer, SplitTransfer
+from nets.fast.levels import (
+    DenseTransfer,
+    FusedLevel,
+    SingleTransfer,
+    SplitTransfer,
+    as_single,
+)
 from nets.fast.memory import written
 from nets.fast.norms import FusedBatchNorm2d
 from nets.models.blocks import Level
@@ -40,6 +46,23 @@ def test_only_multigrid_models_are_compiled_without_the_limits(monkeypatch, name
         }
     for key in FUSION:
         assert hasattr(torch._inductor.config, key)
+
+
+def test_no_model_of_a_process_runs_uncompiled(monkeypatch):
+    """As in a study, whose processes train one model after the other."""
+    graphs, compile_it = [], torch.compile
+    torch._dynamo.reset()  # what other tests have compiled counts too
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
+    monkeypatch.setattr(
+        torch,
+        "compile",
+        lambda model, **_: compile_it(
+            model, backend=lambda graph, _: graphs.append(graph) or graph
+        ),
+    )
+    for i in (2, 3):
+        compiled(nets.create_model("q2", width=2, levels=1, steps=[i]))(torch.randn(2, 3, 4, 4))
+    assert len(graphs) == 2
 
 
 @pytest.mark.parametrize(
@@ -255,6 +278,9 @@ def test_a_cpus_transfers_are_the_depthwise_ones(layout, fine, coarse, kernel_si
     gradients = [torch.autograd.grad(found, inputs, seeds) for found in results]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
+    with_bias = torch.nn.Conv2d(3, 6, 3, groups=3).double()
+    x = torch.randn(2, 3, 5, 5, dtype=torch.float64)
+    torch.testing.assert_close(as_single(with_bias, x), with_bias(x))
     for few in ((u[0], r[0]), (u[:0], r[:0])):  # an image without a batch, a batch without images
         for one, other in zip(split(*few), plain(*few), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)

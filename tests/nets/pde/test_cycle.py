@@ -263,7 +263,17 @@ def test_learning_finds_one_optimum_from_two_starts():
         (lambda: problems.poisson((15, 15)), {"smoother": "jacobi", "coarsest": 9}, "polynomial"),
         (lambda: problems.poisson((15, 15)), {"pre": 0, "post": 0}, "positive"),
         (lambda: problems.poisson((15, 15)), {"cycle": "X"}, "allowed are"),
+        (lambda: problems.poisson((15, 15)), {"pre": None}, "pre is None, must be a whole number"),
         (lambda: problems.poisson((7, 7)), {"coarsest": 64}, "two levels"),
+        *(
+            (lambda: problems.poisson((15, 15)), {"coarsest": 9, name: value}, f"option '{name}'")
+            for name, value in (
+                ("interpolation", "cubic"),
+                ("restriction", "half"),
+                ("post_smoother", "chebyshev4"),
+                ("transfers", lambda level: None),
+            )
+        ),
     ],
 )
 def test_bad_input(problem, options, message):
@@ -276,6 +286,8 @@ def test_wrong_shapes_and_starts():
     cycle = nets.MultigridCycle(problem, coarsest=9)
     with pytest.raises(ValueError, match="15, 15"):
         cycle(torch.zeros(3, 14, 15, dtype=torch.float64))
+    with pytest.raises(ValueError, match="cycles is 0"):
+        cycle.convergence_factor(cycles=0)
     for start, allowed in (("red-black", "; .* the name of a family"), (3.0, ", must be a name")):
         with pytest.raises(ValueError, match=f"smoother is {start!r}{allowed}"):
             nets.learn_smoother(problems.create("poisson2d", n=15), 2, start=start)
@@ -293,3 +305,21 @@ def test_complex_numbers_are_refused_where_they_would_be_cut():
         TorchHierarchy(problem, coarsest=9).solve(problem.b * (1 + 1j))
     with pytest.raises(ValueError, match=r"b has shape \(100,\), must be of shape \(225,\)"):
         TorchHierarchy(problem, coarsest=9).solve(np.ones(100))
+
+
+def test_axes_in_another_order_are_refused():
+    """Of a grid with sizes that differ: read in C order they would be another function."""
+    from nets.pde.solve import TorchHierarchy
+
+    problem = problems.poisson((7, 15))
+    cycle = TorchHierarchy(problem, coarsest=9, axes="all")
+    expected = cycle.solve(problem.b).x
+    for shape in ((7, 15), (105, 1)):
+        np.testing.assert_array_equal(cycle.solve(problem.b.reshape(shape)).x.ravel(), expected)
+    with pytest.raises(ValueError, match=r"b has shape \(15, 7\)"):
+        cycle.solve(problem.b.reshape(15, 7))
+    with pytest.raises(ValueError, match=r"x0 has shape \(15, 7\)"):
+        cycle.solve(problem.b, problem.b.reshape(15, 7))
+    for wrong in (lambda shape: np.ones(shape[::-1]), lambda shape: np.ones(3)):
+        with pytest.raises(ValueError, match=r"loads\(\(3, 7\)\) has shape .*, must be \(21,\) or"):
+            cycle.full_multigrid(problem.b, loads=wrong)

@@ -15,7 +15,7 @@ from mgtheory.problems.stencils import laplacian
 from mgtheory.smoothers import Jacobi
 from mgtheory.solving import solve
 from nets.pde.device import DeviceHierarchy
-from nets.pde.levels import SineTransform
+from nets.pde.levels import SineTransform, TorchLevel
 
 from .pairs import noise, pair, relative
 
@@ -32,6 +32,31 @@ PROBLEMS = {
     "tiny": poisson((3, 2)),
     "flat": poisson((1, 1, 5)),
 }
+
+
+@pytest.mark.parametrize("options", [{"pre": 0, "degree": 3}, {}, {"max_levels": 1}])
+def test_a_first_solve_finds_its_kernels_compiled(monkeypatch, options):
+    """Every kind of residual, with and without x, restriction and norm, that solves ask for is
+    asked for while kernels are compiled, in seconds that are told."""
+    kinds = set()
+    original = TorchLevel.residual
+
+    def noted(self, x, to, *, norm):
+        kinds.add((self.shape, x is None, to is None, norm))
+        return original(self, x, to, norm=norm)
+
+    device = DeviceHierarchy.build(PROBLEMS["nested"], device="cpu", coarsest=50, **options)
+    monkeypatch.setattr(TorchLevel, "residual", noted)
+    monkeypatch.setattr("nets.pde.device._READY", set())
+    device.kernels = "triton"
+    assert device._compiled() > 0.0
+    ready = set(kinds)
+    kinds.clear()
+    b, x0 = noise(31 * 31), noise(31 * 31, 1)
+    for kind, start in (("FMG", None), ("V", None), ("V", x0)):
+        device.solve(b, start, cycle=kind, maxiter=3, tol=0.0)
+    assert kinds
+    assert kinds <= ready
 
 
 @pytest.mark.parametrize(
@@ -260,6 +285,7 @@ def test_refused_systems():
     b = torch.zeros(31, 31, dtype=torch.float64)
     for wrong, words in (
         (b[:30], r"\(30, 31\)"),
+        (b[None][:0], r"\(0, 31, 31\), .* one system or more"),
         (b.half(), "float16"),
         (np.zeros((31, 31), dtype=complex), "complex128"),
         (b.to("meta"), "on meta"),

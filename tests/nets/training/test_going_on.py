@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import nets
 from nets.config import load_config
+from nets.training.checkpoint import Checkpoints
 from nets.training.folder import environment, read_config, read_summary
 from nets.training.optim import learning_rate
 
@@ -127,6 +129,19 @@ def test_killed_between_the_two_writes_goes_on(tmp_path, monkeypatch):
     for folder in (out, other):
         run(folder, 2, resume=True)
     assert bits(out) == bits(other)
+
+
+def test_events_of_what_is_trained_again_are_shown_once(tmp_path):
+    """As after a kill: of the third epoch there are events, and no state."""
+    out = tmp_path / "run"
+    run(out, 3, "tensorboard=true")
+    (out / "summary.json").unlink()
+    for file in Checkpoints(out / "checkpoint").files()[:1]:
+        file.unlink()
+    assert run(out, 3, "tensorboard=true", resume=True).resumed == 1
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    for name in ("train_loss", "lr"):
+        assert [one.step for one in events.Scalars(name)] == [1, 2, 3]
 
 
 def test_the_revision_is_of_this_code(tmp_path, monkeypatch):

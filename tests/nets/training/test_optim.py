@@ -146,6 +146,24 @@ def test_rates_in_tensors_keep_their_place_and_give_the_same_steps(name):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5, msg=parameter)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_state_comes_back_in_the_memory_format_of_the_weights(name):
+    """A file is contiguous, and a GPU's fused step refuses strides that differ from the weights'
+    along axes of more than one entry (ATen/native/ForeachUtils.h)."""
+    model = nets.create_model("q2", width=4, levels=2).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, OptimSection(name=name))
+    for p in model.parameters():
+        p.grad = torch.randn_like(p)
+    optimizer.step()
+    tensors, scalars = optimizer_state(optimizer)
+    load_optimizer(optimizer, {k: v.clone().contiguous() for k, v in tensors.items()}, scalars)
+    assert any(p.stride() != p.contiguous().stride() for p in model.parameters())
+    for p, values in optimizer.state.items():
+        for key, value in values.items():
+            assert value.shape == () or value.stride() == p.stride(), key
+    assert all(torch.equal(value, tensors[k]) for k, value in optimizer_state(optimizer)[0].items())
+
+
 def test_no_decay_where_there_is_none():
     """A step with zero gradients moves the decayed weights and nothing else."""
     model = nets.create_model("q2", width=4, levels=2)

@@ -1,6 +1,7 @@
 """Prediction from images as they are: the accuracy of the summary exactly, the normalisation by
 definition, refusals in one line."""
 
+import copy
 import json
 import shutil
 from dataclasses import replace
@@ -14,7 +15,7 @@ from sklearn.metrics import top_k_accuracy_score
 import nets
 from nets.data.sources import load_data
 from nets.models.registry import count_flops
-from nets.training import predict
+from nets.training import build, predict
 from nets.training.build import _take
 from nets.training.checkpoint import load_model
 from nets.training.folder import read_config
@@ -172,6 +173,27 @@ def test_weights_of_another_width_are_refused_and_none_is_taken(run, data):
     with pytest.raises(ValueError, match=r"init\.weights: only [1-9]\d* of \d+ tensors of weights"):
         _take(model, str(run[0]), data)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_block_whose_operator_does_not_fit_starts_by_its_own(data, monkeypatch):
+    """A wider kernel has another spectrum: neither the coefficients for the old one are taken nor
+    that the block was started; the other block's are."""
+
+    def blocks(kernel):
+        wide = nets.PolynomialBlock(4, "q4", "relu_outside_nobn", kernel_size=kernel)
+        return torch.nn.Sequential(wide, nets.PolynomialBlock(4, "q4", "relu_outside_nobn"))
+
+    there, here, images = blocks(3), blocks(5), torch.randn(1, 4, 8, 8)
+    there.eval()(images)
+    own = copy.deepcopy(here[0])
+    own.start((8, 8))
+    monkeypatch.setattr(build, "_source", lambda path: there)
+    assert "drawn anew: 0.level." in build._take(here, "there", data)
+    assert [bool(block.started) for block in here] == [False, True]
+    here.eval()(images)  # the norms as they are
+    for block, twin in zip(here, (own, there[1]), strict=True):
+        for name, value in twin.state_dict().items():
+            assert torch.equal(value, block.state_dict()[name]), name
 
 
 def test_prediction_is_in_eval_mode_whatever_mode_it_is_called_in(run, data):
