@@ -182,7 +182,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     def q(self, t: ArrayLike) -> NDArray[Any]:
         """q(t) = prod (1 - t / r_i), elementwise; real for real t."""
-        return self._evaluate(t)[0][()]
+        return self._evaluate(t)[0]
 
     __call__ = q
 

@@ -2,12 +2,13 @@
 everything that is wrong."""
 
 import json
+from inspect import signature
 
 import pytest
 from pydantic import ValidationError
 
 from nets.config import config_from_dict, list_recipes, list_settings, load_config
-from nets.data.sources import find_source
+from nets.data.sources import find_source, load_data
 from nets.models.registry import model_entry
 from nets.settings import SECTIONS, TrainConfig
 
@@ -23,6 +24,32 @@ def test_recipe_is_complete(name):
 
 def test_shipped_names():
     assert {"q2", "g6", "resnet18", "mgnet", "paper", "fast", "digits"} <= set(list_recipes())
+
+
+def test_defaults_are_those_of_residual_networks():
+    """[He et al. 2016, section 4.2]: rate 0.1, momentum 0.9, 128 images, a tenth of the rate at 1/2
+    and 3/4; decay 5e-4 [Zagoruyko, Komodakis 2016]; two operations of strength 9 of RandAugment."""
+    c = TrainConfig()
+    assert (c.optim.name, c.optim.lr, c.optim.momentum, c.optim.nesterov) == ("sgd", 0.1, 0.9, True)
+    assert (c.optim.milestones, c.optim.gamma, c.optim.weight_decay) == ((0.5, 0.75), 0.1, 5e-4)
+    assert (c.optim.betas, c.train.batch_size) == ((0.9, 0.999), 128)
+    assert (c.augment.randaugment_ops, c.augment.randaugment_magnitude) == (2, 9.0)
+
+
+def test_a_warm_up_may_take_the_whole_run():
+    assert load_config("q2", ["epochs=4", "warmup=4"]).optim.warmup == 4
+    with pytest.raises(ValueError, match=r"optim.warmup is 4.5 epochs; allowed is at most .* 4"):
+        load_config("q2", ["epochs=4", "warmup=4.5"])
+
+
+def test_data_are_loaded_with_all_that_a_section_says_of_them():
+    """But for what is done with them afterwards."""
+    sets = ["data=mnist", "split_seed=3", "validation=0.2", "data.root=/there", "data.download=no"]
+    assert load_config("q2", sets).data.arguments() == {
+        **{"name": "mnist", "split_seed": 3, "validation": 0.2, "test": None, "size": None},
+        **{"root": "/there", "download": False},
+    }
+    assert set(load_config("q2").data.arguments()) == set(signature(load_data).parameters)
 
 
 def test_paper_recipe_is_the_papers():

@@ -199,3 +199,9 @@ def test_one_column_that_is_wider_than_the_window_stays_whole(capsys, monkeypatc
     out = capsys.readouterr().out
     assert "1234567890123" in out.split()
     assert "2.5" in out.split()
+
+
+def test_a_cell_stays_in_one_line_where_there_is_room(capsys):
+    console.table("title", ["a", "b"], [["two words", "of a longer cell"], ["x", "y"]])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "two" in line]
+    assert line.split() == ["two", "words", "of", "a", "longer", "cell"]

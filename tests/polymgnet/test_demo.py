@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.stats import fraction_interval
 from polymgnet import demo
 from polymgnet.commands.demo import show, verdict
 
@@ -142,6 +143,8 @@ def test_verdict_says_what_was_measured():
     assert "0.25) and does not stay one (1.5)" in smooths
     assert "mean test accuracy: derived, resnet." in above
     assert "One of the 359 test images is 0.28 %" in above
+    low, high = fraction_interval(350 / 359, 359)
+    assert f"around 97.49 % is {100 * low:.1f} to {100 * high:.1f} %." in above
     table[4]["smoothing_factors"] = {"start": 0.25, "learned": 0.3}
     assert "and still is one after training (0.3)" in verdict(table, 1.0, 359)[2]
 

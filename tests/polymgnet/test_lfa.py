@@ -1,6 +1,10 @@
 """lfa: published factors, verification, and coefficients from files."""
 
+from dataclasses import replace
+
 import pytest
+
+from mgtheory import verification
 
 
 @pytest.mark.parametrize(("degree", "mu"), [(1, 2 / 3), (2, 0.25), (3, 0.233)])
@@ -16,6 +20,17 @@ def test_lfa_verify_agrees(document):
     ]
     assert run["agree"]
     assert run["measured"] == pytest.approx(run["predicted"], rel=0.01)
+
+
+def test_what_is_measured_otherwise_is_a_failure(run, document, monkeypatch):
+    own = verification.verify
+    monkeypatch.setattr(verification, "verify", lambda *a, **k: replace(own(*a, **k), measured=0.9))
+    words = ("lfa", "--family", "chebyshev", "--degree", 2, "--verify", "--n", 32)
+    shown = run(*words)
+    assert shown.status == 1
+    assert "they do NOT agree" in shown.out
+    assert "and measured 0.9 differ by" in shown.err
+    assert not document(*words, status=1)["verification"]["agree"]
 
 
 @pytest.mark.parametrize(

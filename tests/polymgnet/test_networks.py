@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -18,6 +19,7 @@ from mgtheory import derive
 from mgtheory.export import TARGETS, Export
 from nets import training
 from polymgnet.commands.models import nearest
+from polymgnet.console import number
 
 
 def test_models_are_those_of_the_registry_with_what_they_cost(document, run, monkeypatch):
@@ -100,7 +102,9 @@ def test_predict_says_what_the_network_says(trained, pictures, document, run):
         assert one["probabilities"] == pytest.approx(own, rel=1e-5)
         assert one["probability"] == max(one["probabilities"])
         assert one["probabilities"][int(one["class"])] == one["probability"]
-    assert "large.png" in run("predict", out, pictures.parent / "large.png").out
+    large = images[str(pictures.parent / "large.png")]
+    line = run("predict", out, pictures.parent / "large.png").out.rstrip().splitlines()[-1]
+    assert line.split()[-2:] == [large["class"], number(100 * large["probability"])]
 
 
 def test_an_image_that_cannot_be_read_leaves_the_others(trained, pictures, run):
@@ -176,7 +180,7 @@ def test_other_images_are_brought_to_the_height_and_width_of_the_run(tmp_path, d
             folder.mkdir(parents=True, exist_ok=True)
             pixels = rng.integers(0, 256, (8, 12), dtype=np.uint8).repeat(scale, 0).repeat(scale, 1)
             Image.fromarray(pixels).save(folder / f"{i}.png")
-    sets = [*SETS, f"data=folder:{tmp_path / 'own'}", "batch_size=8"]
+    sets = [*SETS, f"data=folder:{tmp_path / 'own'}", "batch_size=8", "data.test=0.25"]
     nets.train(nets.load_config("digits", sets), tmp_path / "run", progress=False)
     classifier = nets.load_classifier(tmp_path / "run")
     assert classifier.size == (8, 12)
@@ -185,6 +189,11 @@ def test_other_images_are_brought_to_the_height_and_width_of_the_run(tmp_path, d
         expected = training.predict.evaluate(classifier, data, "all")
         found = document("evaluate", tmp_path / "run", "--data", f"folder:{tmp_path / name}")
         assert (found["images"], found["loss"]) == (24, pytest.approx(expected.loss, rel=1e-6))
+    for part in ("train", "test"):  # what the run held back says nothing of other data
+        shutil.copytree(tmp_path / "same", tmp_path / "parts" / part)
+    words = ("evaluate", tmp_path / "run", "--data", f"folder:{tmp_path / 'parts'}")
+    assert document(*words)["images"] == 48
+    assert document(*words, "--part", "test")["images"] == 24
 
 
 def test_export_is_loaded_again_and_compared(trained, document, tmp_path, monkeypatch):

@@ -88,6 +88,9 @@ def test_several_runs_are_compared(document, run, refused, runs, tmp_path, monke
     (theirs / "pairs.csv").write_text("mine")
     assert "pairs.csv exists" in refused("analyze", runs[0].parent, "--out", theirs)
     assert [path.read_text() for path in theirs.iterdir()] == ["mine"]
+    alone = tmp_path / "alone"
+    assert "for several runs; one run's tables" in refused("analyze", runs[0], "--out", alone)
+    assert not alone.exists()
 
 
 def test_a_run_is_six_lines_and_a_table(run, runs):
@@ -122,9 +125,13 @@ def test_figures_tell_their_progress(document, monkeypatch, runs, told, tmp_path
         return [out / f"{path.name}.png" for path in paths]
 
     monkeypatch.setattr("figures.make", make)
+    shown = []
+    monkeypatch.setattr("analysis.runs.board.write_pictures", lambda run, found: shown.append(run))
     assert document("figures", runs[0])["figures"] == [
         str(runs[0] / "pictures" / f"{runs[0].name}.png")
     ]
+    document("figures", runs[0], "--out", tmp_path)
+    assert shown == [runs[0]]  # in its TensorBoard, where its pictures are its own
     assert document("figures", *runs[:2], "--out", tmp_path)["figures"] == [
         str(tmp_path / f"{path.name}.png") for path in runs[:2]
     ]

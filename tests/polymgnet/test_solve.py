@@ -4,6 +4,7 @@ import json
 import re
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 
 from mgtheory import problems
@@ -80,6 +81,9 @@ def test_solve_takes_the_defaults_of_the_library(document):
     expected = solve(poisson((63, 63)))
     assert data["residual_norms"] == pytest.approx(expected.residual_norms, rel=1e-6)
     assert (data["family"], data["degree"], data["cycle"]) == ("chebyshev", 2, "FMG")
+    exact = poisson((63, 63)).exact
+    distance = np.linalg.norm(expected.x - exact) / np.linalg.norm(exact)
+    assert data["error"] == pytest.approx(distance, rel=1e-2)
     # with a degree it is that one on every level
     other = document("solve", "--n", 63, "--degree", 2)
     assert other["residual_norms"][-1] != data["residual_norms"][-1]

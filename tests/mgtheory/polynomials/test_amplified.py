@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mgtheory import Hierarchy, InitialCoefficients, derive, poisson
-from mgtheory.families import FAMILIES, get_family, spectrum_of
+from mgtheory.families import FAMILIES, amplification_scale, get_family, spectrum_of
 from mgtheory.polynomials.amplified import largest_modulus, scale_to
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.catalogue import create
@@ -97,6 +97,14 @@ def test_beyond_the_doubles_the_maximum_is_infinite():
     pair = ResidualPolynomial([1e-140 * (1 + 1j), 1e-140 * (1 - 1j)])
     assert largest_modulus(pair, [1e100 * (1 + 1j)]) == np.inf
     assert largest_modulus(pair, 1e100) == np.inf
+
+
+def test_of_what_is_only_shortened_nothing_is_stretched():
+    """|q| = 2 at -2: 8 is not reached, 1.5 exceeded."""
+    record, q = operator_record([2.0, 2j, -2j, -2.0]), ResidualPolynomial([2.0])
+    assert amplification_scale(q, record, 8.0) == pytest.approx(7.0)
+    assert amplification_scale(q, record, 8.0, only_down=True) == 1.0
+    assert amplification_scale(q, record, 1.5, only_down=True) == pytest.approx(0.5)
 
 
 def test_without_a_scale():

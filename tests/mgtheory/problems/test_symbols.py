@@ -8,6 +8,7 @@ from mgtheory import Hierarchy
 from mgtheory.problems.stencils import Stencil, laplacian, mehrstellen, multilinear, tensor
 from mgtheory.problems.symbols import (
     channel_eigenvalues,
+    complex_symbols,
     grid_frequencies,
     harmonic_symbols,
     spectral_radius,
@@ -140,3 +141,13 @@ def test_of_a_matrix_a_level_has_the_stencil():
     for given in (level, level.stencil):
         with pytest.raises(ValueError, match=r"got \w+: of a matrix, .* even along every axis"):
             the_stencil(given)
+
+
+def test_samples_of_a_complex_symbol_are_those_of_one_channel():
+    """Of several Ahat is a matrix; of an even stencil it is real."""
+    kernel = np.random.default_rng(0).standard_normal((2, 2, 3, 3))
+    assert complex_symbols(Stencil.from_array(kernel)) is None
+    assert complex_symbols(laplacian(2)) is None
+    one = complex_symbols(Stencil.from_array(kernel[0, 0]), axes=(0,))
+    assert one.shape == (32 * (32 // 2 + 1),)  # |theta_0| >= pi/2
+    assert np.abs(one.imag).max() > 0.1

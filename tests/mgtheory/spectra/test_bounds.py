@@ -4,7 +4,7 @@ dense eigenvalues."""
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator
 
 from mgtheory import problems
 from mgtheory.problems.stencils import Stencil
@@ -29,8 +29,9 @@ def test_no_interval(a, b):
 
 
 def test_interval_scaling_needs_positive_numbers():
-    with pytest.raises(ValueError, match="b > 0"):
-        _ = Interval(-2, -1).relative
+    for end in (0.0, -1.0):
+        with pytest.raises(ValueError, match="only an interval with b > 0 can be scaled"):
+            _ = Interval(-2.0, end).relative
     with pytest.raises(ValueError, match="factor > 0"):
         Interval(1, 2).scaled(-1)
 
@@ -167,6 +168,23 @@ def test_field_of_values_of_a_convolution(monkeypatch):
     monkeypatch.setattr(spectrum, "ENTRIES", 50)
     with pytest.raises(ValueError, match=r"72 rows and no adjoint, .* needs rmatvec above 50"):
         field_of_values(wrapped)
+
+
+def test_zero_on_the_boundary_is_not_outside():
+    assert field_of_values(np.diag([0.0, 1.0]), angles=4).contains_zero
+    assert not field_of_values(np.diag([1e-6, 1.0]), angles=4).contains_zero
+
+
+def test_what_did_not_converge_says_so(monkeypatch):
+    """Its points lie in W(A) all the same."""
+
+    def eigsh(*args, **options):
+        raise ArpackNoConvergence("none", np.empty(0), np.empty(0))
+
+    monkeypatch.setattr(spectrum, "eigsh", eigsh)
+    found = field_of_values(sp.diags_array(np.linspace(1.0, 2.0, 401)), angles=4)
+    assert not found.converged
+    assert ((found.points.real > 1) & (found.points.real < 2)).all()
 
 
 def test_field_of_values_needs_three_lines():

@@ -412,3 +412,10 @@ def test_what_is_no_size_is_refused(tmp_path):
             load_data(name, size=size)
     assert load_data(name, size=(4, 6)).images.shape == (8, 1, 4, 6)
     assert load_data(name, size=4).images.shape == (8, 1, 4, 4)
+
+
+@pytest.mark.parametrize("name", ["val", "Valid", "validation"])
+def test_names_of_a_validation_part(tmp_path, name):
+    parts = ("train", name, "testing")
+    tree(tmp_path, [f"{part}/{label}/1.png" for part in parts for label in "ab"])
+    assert set(read_folder(tmp_path).parts) == {"train", "validation", "test"}

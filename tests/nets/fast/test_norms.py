@@ -74,8 +74,8 @@ def test_variance_survives_a_mean_that_is_large(kind):
 
 def test_constant_channels_have_no_variance():
     values = torch.linspace(0.1, 30.0, 200)  # of some the mean square rounds below the mean's
-    for pixels in ((3, 3), (7, 5)):
-        x = values[:, None, None].expand(4, 200, *pixels).bfloat16()
+    for images, *pixels in ((4, 3, 3), (4, 7, 5), (3, 11, 9), (7, 13, 3)):
+        x = values[:, None, None].expand(images, 200, *pixels).bfloat16()
         y, _, variance = batch_norm(x, torch.ones(200), torch.ones(200), 1e-5)
         assert (variance >= 0).all()
         assert (variance < 1e-6 * values**2).all()

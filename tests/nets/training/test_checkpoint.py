@@ -138,6 +138,10 @@ def test_checkpoints_keep_two_and_load_the_newest(tmp_path):
     assert found.info == state(1000).info
     assert equal(found.tensors, state(1000).tensors)
     assert equal(found.part("model"), {"w": torch.full((3, 2), 1000.0)})
+    shared = torch.arange(6.0)  # one memory under several names is as many tensors
+    tensors = {"model.a": shared, "model.b": shared, "model.c": shared[:2]}
+    checkpoints.save(State(tensors, {}), step=1001)
+    assert equal(checkpoints.load().tensors, tensors)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])

@@ -142,6 +142,8 @@ def test_events_of_what_is_trained_again_are_shown_once(tmp_path):
     events = EventAccumulator(str(out / "tensorboard")).Reload()
     for name in ("train_loss", "lr"):
         assert [one.step for one in events.Scalars(name)] == [1, 2, 3]
+    run(out, 4, "tensorboard=true", resume=True)  # and of the settings those of the longer run
+    assert len(list((out / "tensorboard/settings").iterdir())) == 1
 
 
 def test_the_revision_is_of_this_code(tmp_path, monkeypatch):

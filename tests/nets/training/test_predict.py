@@ -85,6 +85,12 @@ def test_given_moments_are_used_and_kept(tmp_path, data):
     classifier = nets.load_classifier(tmp_path / "run")
     assert (classifier.mean, classifier.std) == ((0.9,), (2.0,))
     assert accuracy(classifier, data, data.test) == summary.test_accuracy
+    file = tmp_path / "run" / "data.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())  # as some editors save it
+    written = read_data_facts(tmp_path / "run")
+    file.unlink()  # of an older version: not measured, but those of the configuration
+    assert read_data_facts(tmp_path / "run") == written
+    assert (written.mean, written.std) == ((0.9,), (2.0,))
 
 
 def test_folder_of_an_older_version(run, tmp_path):
