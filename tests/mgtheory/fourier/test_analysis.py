@@ -197,6 +197,11 @@ class TestTwoGrids:
             two_grid_factor(L2, product, pre=1, post=0).factor, abs=1e-10
         )
 
+        jacobi, one = ResidualPolynomial([1.25]), ResidualPolynomial([1.0])  # of D^-1 A
+        found = two_grid_factor(L2, jacobi, post_smoother=one, scaling="diagonal").factor
+        expected = two_grid_factor(L2, Jacobi(0.8), post_smoother=Jacobi(1.0)).factor
+        assert found == pytest.approx(expected, abs=1e-12)
+
     def test_galerkin_is_invariant_under_scaling(self):
         q = chebyshev(2, interval=(0.5, 2.0))
         found = two_grid_factor(L2 / 4, q, coarsening="galerkin").factor

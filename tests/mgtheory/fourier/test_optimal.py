@@ -379,6 +379,9 @@ def test_iterations_end_the_search():
     early = minimise_maximum(cb2, np.array([3.0, 3.0]), 1)
     assert (early.iterations, early.converged) == (1, False)
     assert early.value < cb2([3.0, 3.0])[0].max()
+    for pieces, start, *_ in PUBLISHED.values():
+        for most in range(1, 12):
+            assert minimise_maximum(pieces, np.array(start), most).iterations <= most
 
 
 def test_a_maximum_of_zero_is_reached():

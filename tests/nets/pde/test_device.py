@@ -198,6 +198,9 @@ def test_arrays_in_arrays_out():
     np.testing.assert_array_equal(found.numpy(), x)
     np.testing.assert_array_equal(tensor.detach().numpy(), values)  # and b is not changed
     np.testing.assert_array_equal(device.solve(values[::-1]).x, device.solve(values[::-1].copy()).x)
+    for kind in (np.int16, np.uint8, np.float16):  # that torch computes with otherwise, or not
+        whole = np.ones((31, 31), kind)
+        assert relative(device.apply(whole), device.apply(whole.astype(float))) == 0.0
     same = device.solve(values, values, maxiter=0).x  # of its own, for x0 stays the caller's
     np.testing.assert_array_equal(same, values)
     assert not np.may_share_memory(same, values)
@@ -222,6 +225,9 @@ def test_the_other_door_and_other_smoothers():
     assert isinstance(StencilHierarchy.build(problem, device="cpu"), DeviceHierarchy)
     assert made.setup_seconds > 0.0
     assert "plain torch" in str(made)
+    single = nets.DeviceHierarchy.build(problem, device="cpu", coarsest=30, dtype="float32")
+    assert single.with_smoothers("jacobi").dtype == np.float32
+    assert nets.DeviceHierarchy.build(problem, device="cpu", dtype="auto").dtype == np.float64
     other = made.with_smoothers("jacobi", pre=2, post=2)
     ours = StencilHierarchy.build(problem, smoother="jacobi", pre=2, post=2, coarsest=30)
     assert relative(other.apply(problem.b), ours.apply(problem.b)) < 1e-12

@@ -9,6 +9,7 @@ import torch
 
 import nets
 from mgtheory import problems
+from nets.pde.cycle import reduction
 from nets.pde.descent import LOSSES, log_contraction
 from nets.pde.learned import measured_factor
 
@@ -156,6 +157,32 @@ def test_unknown_losses_and_families_are_refused():
         nets.learn_smoother(problems.poisson((7, 7)), 2, loss="median")
     with pytest.raises(ValueError, match="'chebychev', known are"):
         nets.learn_smoother(problems.poisson((15, 15)), 2, also=["chebychev"])
+
+
+def test_the_factor_is_a_geometric_mean_of_the_last_third():
+    """And infinite where a map leaves the range of numbers."""
+    left = iter([5.0] * 6 + [0.1, 0.9, 0.3])
+    e = torch.ones(4, 5, dtype=torch.float64)
+    assert reduction(lambda e: next(left) * e, e, 9) == pytest.approx(0.3)
+    assert reduction(lambda e: np.nan * e, e, 9) == np.inf
+
+
+def test_each_of_several_errors_loses_its_own_constant(case):
+    cycle, _, errors = case
+    with torch.no_grad():
+        whole = cycle.reduced(errors + 3.0 * torch.arange(5.0)[:, None, None].double())
+        for one, e in zip(whole, errors + 3.0 * torch.arange(5.0)[:, None, None].double()):
+            torch.testing.assert_close(one, cycle.reduced(e))
+
+
+def test_why_it_ended():
+    """At the smallest loss that doubles have, no gradient is as small as asked."""
+    problem, options = problems.poisson((7, 7)), {"coarsest": 9, "loss": "mean"}
+    found = nets.learn_smoother(problem, 2, tolerance=1e-16, **options)
+    assert found.reason.startswith("the loss no longer falls")
+    assert not found.converged
+    found = nets.learn_smoother(problem, 2, steps=1, tolerance=1e-16, **options)
+    assert found.reason.startswith("1 steps were used up")
 
 
 @pytest.mark.parametrize("constant", [False, True])
