@@ -105,6 +105,14 @@ class TestSmoothing:
         assert found.factor == found.damping[found.high].max()
         assert found.high.sum() == 16 * 16 - 7 * 7
 
+    def test_a_complex_stencil_has_a_symbol_that_is_not_even(self):
+        """1 - omega (4 - 2 cos x - 2 cos y - 0.6 sin x)/4, with i times a difference in x."""
+        turned = L2 + Stencil(((-1, 0), (1, 0)), 0.3j * np.array([-1.0, 1.0]))
+        found = smoothing_factor(turned, Jacobi(0.8), refine=False)
+        x, y = np.moveaxis(found.frequencies, -1, 0)
+        symbol = 4 - 2 * np.cos(x) - 2 * np.cos(y) - 0.6 * np.sin(x)
+        np.testing.assert_allclose(found.damping, abs(1 - 0.2 * symbol), atol=1e-13)
+
     def test_refinement_finds_what_samples_miss(self):
         q = ResidualPolynomial(np.array([2.1, 7.9]))  # largest inside, at t = 5
         assert (
