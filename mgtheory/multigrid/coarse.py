@@ -61,16 +61,18 @@ class DirectSolver:
                 inverse = np.linalg.inv(whole.toarray())
             except np.linalg.LinAlgError:
                 inverse = np.full((1, 1), np.nan)
-            if not (np.isfinite(inverse).all() and np.abs(inverse).max() * scale < 1e14):
+            if not _is_regular(inverse, scale):
                 raise ValueError("the coarsest A is singular; give its nullspace, or fewer levels")
             self._inverse = np.ascontiguousarray((inverse[:n, :n] / self._rows).astype(self.dtype))
             return
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], whole.shape[0]).astype(double)
         try:
             self._factors = sla.splu(whole)
-        except RuntimeError as error:
-            raise ValueError(
-                "the coarsest A is singular; give its nullspace, or more levels"
-            ) from error
+            image = self._factors.solve(signs)
+        except RuntimeError:  # a pivot is exactly 0
+            image = np.full(1, np.nan)
+        if not _is_regular(image, scale):
+            raise ValueError("the coarsest A is singular; give its nullspace, or more levels")
 
     def __call__(self, r: NDArray[Any]) -> NDArray[Any]:
         """A^+ r, shape (n,)."""
@@ -91,3 +93,9 @@ class DirectSolver:
         self.__dict__.update(state)
         if self._inverse is None:
             self._prepare()
+
+
+def _is_regular(image: NDArray[Any], scale: float) -> bool:
+    """Whether what the inverse of a matrix of size `scale` makes of numbers about 1 is no division
+    by rounding."""
+    return bool(np.isfinite(image).all() and np.abs(image).max() * scale < 1e14)

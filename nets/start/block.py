@@ -9,6 +9,7 @@ applied to, which is known at the first forward pass.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -233,6 +234,19 @@ def start_blocks(
         Where blocks ask for ``features`` by different schemes, for images that do not tell it, and
         for a network without a linear layer. The blocks then still wait.
     """
+    if not isinstance(images, Tensor):
+        raise ValueError(
+            f"images are a {type(images).__name__}, must be a tensor, as the network takes it"
+        )
+    if not images.isfinite().all():
+        raise ValueError("the images have values that are not finite, which no start can go by")
+    # a compiled network would be compiled again for every M that is tried
+    compiled = "torch._dynamo" in sys.modules
+    with torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext():
+        return _started(model, images, generator)
+
+
+def _started(model: nn.Module, images: Tensor, generator: torch.Generator | None) -> StartedBlocks:
     blocks = [module for module in model.modules() if isinstance(module, PolynomialBlock)]
     if not blocks:
         return StartedBlocks()

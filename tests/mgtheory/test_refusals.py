@@ -335,6 +335,7 @@ FOREIGN = [
     "broadcast",
     "cannot convert",
     "NoneType' object",
+    "zero-size",
 ]
 
 

@@ -148,6 +148,28 @@ def test_one_spelling():
     assert smoother("red-black") == smoother("red_black") == GaussSeidel("red-black")
 
 
+def test_descriptions_keep_what_was_asked():
+    """B where it is named, else that of the record; the degree that copies of roots add to."""
+    q = ResidualPolynomial([3.0])
+    assert smoother(q, scaling="diagonal").scaling == "diagonal"
+    start = derive("chebyshev", 2, create("variable2d", 9), scaling="identity")
+    assert smoother(start).scaling == "identity"
+    assert Polynomial(polynomial=start.polynomial, scaling="diagonal").scaling == "diagonal"
+    A = np.diag(np.append(np.linspace(1.0, 2.0, 58), [500.0, 1e5]))
+    start = derive("harmonic_ritz", 10, A, start=np.random.default_rng(0).standard_normal(60))
+    assert start.degree > smoother(start).degree == 10
+
+
+def test_the_order_of_options_does_not_matter():
+    """Descriptions are keys of what was derived for them."""
+    one, two = (
+        Polynomial("two_grid_optimal", 2, options=dict(order))
+        for order in ((("pre", 2), ("restriction", "half")), (("restriction", "half"), ("pre", 2)))
+    )
+    assert one == two
+    assert hash(one) == hash(two)
+
+
 def test_multicolour_is_gauss_seidel_for_compact_stencils():
     """With 2^d colours no two unknowns of a colour are coupled: the residual of the last colour
     vanishes."""

@@ -105,6 +105,14 @@ class TestSmoothing:
         assert found.factor == found.damping[found.high].max()
         assert found.high.sum() == 16 * 16 - 7 * 7
 
+    def test_a_complex_stencil_has_a_symbol_that_is_not_even(self):
+        """1 - omega (4 - 2 cos x - 2 cos y - 0.6 sin x)/4, with i times a difference in x."""
+        turned = L2 + Stencil(((-1, 0), (1, 0)), 0.3j * np.array([-1.0, 1.0]))
+        found = smoothing_factor(turned, Jacobi(0.8), refine=False)
+        x, y = np.moveaxis(found.frequencies, -1, 0)
+        symbol = 4 - 2 * np.cos(x) - 2 * np.cos(y) - 0.6 * np.sin(x)
+        np.testing.assert_allclose(found.damping, abs(1 - 0.2 * symbol), atol=1e-13)
+
     def test_refinement_finds_what_samples_miss(self):
         q = ResidualPolynomial(np.array([2.1, 7.9]))  # largest inside, at t = 5
         assert (
@@ -197,6 +205,11 @@ class TestTwoGrids:
             two_grid_factor(L2, product, pre=1, post=0).factor, abs=1e-10
         )
 
+        jacobi, one = ResidualPolynomial([1.25]), ResidualPolynomial([1.0])  # of D^-1 A
+        found = two_grid_factor(L2, jacobi, post_smoother=one, scaling="diagonal").factor
+        expected = two_grid_factor(L2, Jacobi(0.8), post_smoother=Jacobi(1.0)).factor
+        assert found == pytest.approx(expected, abs=1e-12)
+
     def test_galerkin_is_invariant_under_scaling(self):
         q = chebyshev(2, interval=(0.5, 2.0))
         found = two_grid_factor(L2 / 4, q, coarsening="galerkin").factor
@@ -231,7 +244,8 @@ class TestTwoGrids:
         assert exact.factor < exact.norm < 1
 
     def test_a_singular_coarse_operator_gives_infinity(self):
-        assert two_grid_factor(L2, "jacobi", coarsening=0 * L2).factor == np.inf
+        found = two_grid_factor(L2, "jacobi", coarsening=0 * L2)
+        assert found.factor == found.norm == np.inf
         assert (
             three_grid_factor(L2, "red_black", coarsening=[L2 / 4, 0 * L2], samples=16).factor
             == np.inf

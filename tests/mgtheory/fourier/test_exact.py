@@ -41,6 +41,8 @@ def test_symbols_in_literal_form():
     advection = Stencil(((-1,), (1,)), np.array([-0.5, 0.5]))
     assert symbolic.symbol(advection) == sympy.I * sympy.sin(theta)
     assert symbolic.symbol(laplacian(1), [sympy.pi]) == 4
+    thin = laplacian(1) * (7 / 6000)  # a fraction with a denominator up to 10^4
+    assert symbolic.symbol(thin) == sympy.Rational(7, 3000) * (1 - sympy.cos(theta)).expand()
 
 
 def test_matrix_symbol_of_channels():
@@ -128,6 +130,8 @@ def test_chebyshev_factor_is_one_over_t_k():
         (lambda: symbolic.roots("bernstein", 2, interval=(0, 1)), "known are: richardson"),
         (lambda: symbolic.roots("chebyshev", 0, interval=(1, 2)), "degrees 1 to 32, got 0"),
         (lambda: symbolic.roots("chebyshev", 2, interval=(2, 1)), "0 <= a < b"),
+        (lambda: symbolic.roots("chebyshev", 2, interval=(2, 2)), "0 <= a < b"),
+        (lambda: symbolic.roots("chebyshev", 2, interval=(-1, 2)), "0 <= a < b"),
         (lambda: symbolic.smoothing_factor("chebyshev", 2, dim=4), "1, 2 or 3"),
         (lambda: symbolic.symbol(laplacian(2), [0]), "2 entries"),
     ],

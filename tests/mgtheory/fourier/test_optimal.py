@@ -236,6 +236,30 @@ def test_coupled_channels_may_want_complex_roots():
     )
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"pre": 2},
+        {"post": 0},
+        {"coarsening": "galerkin"},
+        {"restriction": "injection"},
+        {"interpolation": "cubic"},
+        {"axes": "all"},
+    ],
+)
+def test_the_family_has_the_options_of_the_optimisation(option):
+    weak = 3 * anisotropic((1.0, 0.4))
+    found = two_grid_optimal(4, problem=weak, **option).roots
+    np.testing.assert_array_equal(found, optimise_two_grid(4, weak, **option).polynomial.roots)
+    assert found != pytest.approx(two_grid_optimal(4, problem=weak).roots, rel=1e-4)
+
+
+def test_a_polynomial_of_the_scaled_operator_has_no_scale():
+    expected = two_grid_optimal(2, problem=L2).roots
+    found = two_grid_optimal(2, problem=7 * L2, scaling="diagonal").roots
+    np.testing.assert_allclose(4 * found, expected, rtol=1e-6)
+
+
 def test_family_is_scaled_to_the_problems_matrix():
     problem = create("poisson2d", 31)
     found = two_grid_optimal(2, problem=problem)
@@ -379,6 +403,9 @@ def test_iterations_end_the_search():
     early = minimise_maximum(cb2, np.array([3.0, 3.0]), 1)
     assert (early.iterations, early.converged) == (1, False)
     assert early.value < cb2([3.0, 3.0])[0].max()
+    for pieces, start, *_ in PUBLISHED.values():
+        for most in range(1, 12):
+            assert minimise_maximum(pieces, np.array(start), most).iterations <= most
 
 
 def test_a_maximum_of_zero_is_reached():

@@ -8,7 +8,7 @@ from mgtheory.fourier import smoothing_factor, two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.relaxation import described, on_level, step_symbols
 from mgtheory.problems.catalogue import create, poisson
-from mgtheory.problems.stencils import laplacian
+from mgtheory.problems.stencils import anisotropic, laplacian
 from mgtheory.smoothers import GaussSeidel, Jacobi
 
 EXACT = 1e-11  # a supremum found by refinement is quadratic in the distance to its place
@@ -94,6 +94,18 @@ class TestOneOperator:
         start = derive("chebyshev4", 2, create("poisson2d-9point"))
         with pytest.raises(ValueError, match="another operator"):
             smoothing_factor(L2, start)
+
+    def test_a_polynomial_of_the_finest_axes_is_moved_to_grids_that_are_coarsened_along_others(
+        self,
+    ):
+        """Weak couplings are left alone on the finest grid, and are as strong on the next."""
+        weak = anisotropic((1.0, 0.3))
+        q = derive("chebyshev", 2, weak).polynomial
+        cycle = LocalCycle(weak, q, levels=3)
+        assert cycle.coarsened == ((0,), (0, 1))
+        ratio = (1 / 4 + 0.3) / (1 + 0.3)  # of the spectral radii
+        moved = cycle.relaxations[1][0].polynomial.roots
+        np.testing.assert_allclose(moved, q.roots * ratio, rtol=1e-12)
 
     @pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "two_grid_optimal"])
     def test_families_are_derived_anew_on_coarser_levels(self, family):

@@ -7,12 +7,13 @@ import pytest
 
 from mgtheory.fourier import cycle_factor, smoothing_factor, two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
-from mgtheory.fourier.factor import spectral_norm
+from mgtheory.fourier.factor import sample_shape, spectral_norm
 from mgtheory.fourier.supremum import grid_peaks, quadratic_steps, search, supremum
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.stencils import Stencil, laplacian, rotated_anisotropic
 from mgtheory.problems.symbols import grid_frequencies, spectral_radius
+from mgtheory.smoothers import Polynomial
 
 L2 = laplacian(2)
 
@@ -84,6 +85,12 @@ class TestSuprema:
         assert smoothing_factor(L2, q).factor == pytest.approx(expected, rel=1e-9)
         cycle = LocalCycle(L2, q)
         assert dense_supremum(cycle) < cycle_factor(cycle).factor * (1 + 1e-9)
+
+    @pytest.mark.parametrize(("degree", "dim", "count"), [(4, 2, 64), (12, 2, 128), (32, 3, 64)])
+    def test_samples_for_each_wave_of_a_polynomial(self, degree, dim, count):
+        """Six an axis for each degree, as long as they are 2^18 at most."""
+        smoother = Polynomial(polynomial=chebyshev(degree, interval=(0.3, 8.0)))
+        assert sample_shape(None, dim, [smoother]) == (count,) * dim
 
     def test_norms_are_suprema_too(self):
         found = two_grid_factor(L2, "red_black")

@@ -16,7 +16,7 @@ from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.catalogue import poisson
 from mgtheory.problems.grids import Boundary
-from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.stencils import Stencil, anisotropic, mehrstellen, multilinear
 from mgtheory.smoothers import Jacobi
 
 D = Boundary.DIRICHLET
@@ -288,6 +288,11 @@ def test_a_stencil_is_the_problem_of_its_shape():
         for args, kw in (((problem,), {}), ((laplace(2),), {"shape": (63, 63)}))
     )
     assert relative(one, two) < 1e-13
+    uneven = StencilHierarchy.build(laplace(2), shape=(15, 31)).operators[0]
+    assert uneven.c[0, 0, 0] == 4 * 16**2  # h is that of the first axis
+    for given in (multilinear(2), anisotropic((1.0, 0.3)), mehrstellen(3)):
+        operator = StencilHierarchy.build(given, shape=(9,) * given.dim, h=1.0).operators[0]
+        np.testing.assert_allclose(operator.couplings, given.couplings(), rtol=1e-12)
     half = StencilHierarchy.build(laplace(2), shape=(63, 63), h=1.0).solve(b).x
     assert relative(half / 64**2, two) < 1e-12
 

@@ -141,6 +141,17 @@ def test_results_say_how_it_ended():
             "symmetric in every axis",
         ),
         (
+            lambda: StencilHierarchy.build(Stencil.from_array([-1.0, 2.0, -1.001]), shape=(9,)),
+            "symmetric in every axis, this one is not along axis 0",
+        ),
+        *(
+            (lambda s=s: StencilHierarchy.build(s, shape=(9, 9)), "real stencils of one channel")
+            for s in (
+                1j * LAPLACE,
+                Stencil(LAPLACE.offsets, LAPLACE.values[:, None, None] * np.eye(2)),
+            )
+        ),
+        (
             lambda: StencilHierarchy.build(Stencil.from_array(np.ones((5, 5))), shape=(9, 9)),
             "reach one point",
         ),

@@ -25,6 +25,9 @@ def test_direct_solver_is_the_pseudo_inverse(side, boundary):
     expected = np.linalg.pinv(problem.A.toarray(), rcond=1e-12) @ r
     np.testing.assert_allclose(solver(r), expected, atol=1e-11 * np.abs(expected).max())
     np.testing.assert_allclose(pickle.loads(pickle.dumps(solver))(r), solver(r), rtol=1e-12)
+    short = DirectSolver(problem.A.astype(np.float32), problem.nullspace)(r.astype(np.float32))
+    assert short.dtype == np.float32
+    np.testing.assert_allclose(short, expected, atol=2e-3 * np.abs(expected).max())
 
 
 def test_the_coarsest_nullspace_is_constant():
@@ -82,6 +85,10 @@ def test_direct_solver_with_a_complex_nullspace(side):
         ),
         (lambda: DirectSolver(GRID.A)(np.ones(3)), r"r has shape \(3,\), must be \(81,\)"),
         (lambda: DirectSolver(GRID.A * np.nan), "the coarsest A is singular"),
+        *(  # to rounding: no pivot is 0
+            (lambda n=n: DirectSolver(poisson((n, n), boundary="neumann").A), "A is singular")
+            for n in (9, 23)
+        ),
     ],
 )
 def test_refusals_of_the_direct_solver(call, words):

@@ -46,6 +46,9 @@ def test_a_graph_on_a_line_is_said():
     hierarchy = Hierarchy.build(A, shape=3000)
     (text,) = hierarchy.doubts
     assert "does not couple neighbours on the grid 3000" in text
+    i, j = A.nonzero()
+    far, couplings = np.sum(abs(i - j) > 2), np.sum(i != j)
+    assert f"{far} of its {couplings} couplings reach farther than 2 points" in text
     assert "coarsening='pyamg'" in text
     assert f"warning: {text}" in str(hierarchy).splitlines()
     solution = hierarchy.solve(np.ones(3000), maxiter=3)

@@ -78,6 +78,23 @@ def test_couplings_of_either_triangle(A, shape, cycles):
     assert solution.iterations <= cycles
 
 
+def test_a_matrix_with_entries_in_parts_stays_as_it_is():
+    """Columns in any order, a place twice: summed in a copy."""
+    A = LAPLACIAN.tocoo()
+    rows, columns = np.tile(A.row, 2), np.tile(A.col, 2)
+    order = np.lexsort((random(rows.size), rows))
+    values = np.repeat([0.25, 0.75], A.nnz) * np.tile(A.data, 2)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows))])
+    given = sp.csr_array((values[order], columns[order], starts), shape=A.shape)
+    kept = [array.copy() for array in (given.data, given.indices, given.indptr)]
+    hierarchy, found, rest = solve(given, (33, 33))
+    for array, before in zip((given.data, given.indices, given.indptr), kept, strict=True):
+        np.testing.assert_array_equal(array, before)
+    assert found.converged
+    assert rest <= 1e-8
+    assert abs(hierarchy.levels[0].A - LAPLACIAN).max() < 1e-12 * LAPLACIAN.max()
+
+
 def test_a_triangle_is_coarsened_as_its_transpose_is():
     for A, shape in (
         (sp.tril(create("anisotropic2d", 33).A).tocsr(), (33, 33)),

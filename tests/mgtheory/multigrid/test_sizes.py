@@ -163,6 +163,17 @@ class Idle:
         return 0.0 * r
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_what_is_outside_of_the_range_has_the_size_of_b(size):
+    problem = poisson((16, 16), boundary="neumann")
+    b = np.random.default_rng(0).standard_normal(256) + 1.0
+    hierarchy = Hierarchy.build(problem)
+    found, expected = hierarchy.solve(size * b), hierarchy.solve(b)
+    assert expected.incompatibility == pytest.approx(16 * b.mean())
+    assert found.incompatibility == pytest.approx(size * expected.incompatibility, rel=1e-12)
+    assert found.reason == expected.reason == "incompatible"
+
+
 def test_a_start_in_the_nullspace():
     problem = poisson((32, 32), boundary="neumann")
     found = Hierarchy.build(problem).solve(np.zeros(1024), np.ones(1024))

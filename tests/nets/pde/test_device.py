@@ -15,7 +15,7 @@ from mgtheory.problems.stencils import laplacian
 from mgtheory.smoothers import Jacobi
 from mgtheory.solving import solve
 from nets.pde.device import DeviceHierarchy
-from nets.pde.levels import SineTransform, TorchLevel
+from nets.pde.levels import SineTransform, TorchLevel, square_sum
 
 from .pairs import noise, pair, relative
 
@@ -85,9 +85,10 @@ def test_equals_the_compiled_sweeps(name, options):
     assert relative(device.apply(b, "W"), ours.apply(b, "W")) < 1e-12
 
 
+@pytest.mark.parametrize("pre", [0, 1])  # from P e, and from 0
 @pytest.mark.parametrize("smoother", [COMPLEX, Jacobi(0.7)])
-def test_smoothers_of_other_kinds(smoother):
-    ours, device = pair(PROBLEMS["nested"], smoother=smoother, pre=0)
+def test_smoothers_of_other_kinds(smoother, pre):
+    ours, device = pair(PROBLEMS["nested"], smoother=smoother, pre=pre)
     b = noise(31 * 31)
     assert relative(device.solve(b, maxiter=2).x, ours.solve(b, maxiter=2).x) < 1e-12
 
@@ -101,6 +102,8 @@ def test_loads_galerkin_and_bare_stencils():
         assert relative(two.x, one.x) < 1e-12
     bare = StencilHierarchy.build(laplacian(2), shape=(31, 31), device="cpu", coarsest=30)
     assert relative(bare.solve(problem.b, cycle="FMG").x, solve(problem, device, tol=1e-8).x) < 1e-7
+    with pytest.raises(ValueError, match=r"loads\(\(15, 15\)\) has shape \(3,\)"):
+        device.full_multigrid(problem.b, loads=lambda shape: np.ones(3))
 
 
 @pytest.mark.parametrize("shape", [(50,), (7, 9, 11), (1100,)])
@@ -152,6 +155,8 @@ def test_float32():
     short = device.solve(torch.from_numpy(problem.b).float(), tol=1e-4)
     assert short.x.dtype == torch.float32
     assert short.converged
+    ended = device.solve(torch.from_numpy(problem.b).float(), tol=0.0)
+    assert "rounding allows no less" in ended.message
     correction = device.apply(problem.b)
     assert correction.dtype == device.smooth(found.x, problem.b).dtype == np.float64
     ours = StencilHierarchy.build(problem, coarsest=30, threads=1)
@@ -223,11 +228,20 @@ def test_arrays_in_arrays_out():
     np.testing.assert_array_equal(found.numpy(), x)
     np.testing.assert_array_equal(tensor.detach().numpy(), values)  # and b is not changed
     np.testing.assert_array_equal(device.solve(values[::-1]).x, device.solve(values[::-1].copy()).x)
+    for kind in (np.int16, np.uint8, np.float16):  # that torch computes with otherwise, or not
+        whole = np.ones((31, 31), kind)
+        assert relative(device.apply(whole), device.apply(whole.astype(float))) == 0.0
     same = device.solve(values, values, maxiter=0).x  # of its own, for x0 stays the caller's
     np.testing.assert_array_equal(same, values)
     assert not np.may_share_memory(same, values)
     M = device.as_preconditioner()
     assert relative(M @ values.ravel(), device.apply(values).ravel()) == 0.0
+
+
+def test_norms_of_systems_in_float32_are_summed_in_float64():
+    r = torch.full((2, 1, 1, 100003), 0.1, dtype=torch.float32)
+    expected = 100003 * float(np.float32(0.1)) ** 2
+    np.testing.assert_allclose(square_sum(r).numpy(), [expected, expected], rtol=1e-11)
 
 
 def test_systems_out_of_range_are_scaled():
@@ -247,6 +261,12 @@ def test_the_other_door_and_other_smoothers():
     assert isinstance(StencilHierarchy.build(problem, device="cpu"), DeviceHierarchy)
     assert made.setup_seconds > 0.0
     assert "plain torch" in str(made)
+    single = nets.DeviceHierarchy.build(problem, device="cpu", coarsest=30, dtype="float32")
+    assert single.with_smoothers("jacobi").dtype == np.float32
+    assert 2 * single.memory_bytes == made.memory_bytes
+    shifted = nets.DeviceHierarchy.build(problem, device="cpu", coarsest=30, shift=True)
+    assert shifted.with_smoothers().levels[0].shift == shifted.levels[0].shift > 0
+    assert nets.DeviceHierarchy.build(problem, device="cpu", dtype="auto").dtype == np.float64
     other = made.with_smoothers("jacobi", pre=2, post=2)
     ours = StencilHierarchy.build(problem, smoother="jacobi", pre=2, post=2, coarsest=30)
     assert relative(other.apply(problem.b), ours.apply(problem.b)) < 1e-12
@@ -292,6 +312,8 @@ def test_refused_systems():
     ):
         with pytest.raises(ValueError, match=words):
             device.solve(wrong)
+    with pytest.raises(ValueError, match="an FMG cycle starts from 0"):
+        device.solve(b, b, cycle="FMG")
     two = torch.zeros(2, 31, 31, dtype=torch.float64)
     for call in (device.solve, device.iterate, lambda b, x: device.smooth(x, b)):
         with pytest.raises(ValueError, match="2 systems"):

@@ -204,6 +204,30 @@ def test_a_span_has_both_vectors_of_a_complex_pair():
     np.testing.assert_allclose(span.x[:2] @ span.image[:2].T, np.eye(2), atol=1e-15)
 
 
+def test_the_nullspace_joins_no_span():
+    span = Span(Linear(np.diag([0.0, 1.0, 4.0])))
+    span.add(np.eye(3))
+    np.testing.assert_allclose(np.abs(span.x), [[0, 0], [1, 0], [0, 0.5]], atol=1e-14)
+
+
+def test_one_polynomial_is_in_units_of_the_spectrum_of_each_level():
+    hierarchy = Hierarchy.build(problems.create("variable2d", 31), coarsest=49)
+    operator = EnergyCycle(hierarchy, 2, pre=1, post=1, per="cycle")
+    q = ResidualPolynomial(operator.bounds[0] * np.array([0.4, 0.8]))
+    for leg in operator.legs([q]):
+        for one, b in zip(leg, operator.bounds, strict=True):
+            np.testing.assert_allclose(one.roots * operator.bounds[0], q.roots * b, rtol=1e-12)
+
+
+def test_what_is_nearly_in_a_span_joins_it_orthogonally():
+    generator = np.random.default_rng(0)
+    span, x = Span(Linear(np.diag(np.linspace(1.0, 100.0, 40)))), generator.standard_normal((40, 6))
+    span.add(x)
+    span.add(x @ generator.standard_normal((6, 3)) + 1e-3 * generator.standard_normal((40, 3)))
+    assert span.x.shape == (40, 9)
+    np.testing.assert_allclose(span.image.T @ span.x, np.eye(9), atol=2e-15)
+
+
 def test_the_least_radius_is_the_one_in_modes():
     """What the sum of the last powers leaves is 2 in 1000 of it."""
     problem = problems.poisson((7, 7))

@@ -180,6 +180,8 @@ def test_slow_cycles_advise_a_krylov_method():
 def test_what_it_takes_and_refuses():
     problem = create("variable2d", 15)
     assert "inverse of A" in str(DeviceHierarchy.build(problem, device="cpu"))
+    wide = DeviceHierarchy.build(create("variable2d", 63), device="cpu")  # 1024, where k varies
+    assert [level.shape for level in wide.levels] == [(63, 63), (31, 31)]
     with pytest.raises(ValueError, match="coarsening is 'galerkin'"):
         DeviceHierarchy.build(problem, device="cpu", coarsening="galerkin")
     with pytest.raises(ValueError, match="cuda:77"):

@@ -8,9 +8,13 @@ import pytest
 import torch
 
 import nets
-from mgtheory import problems
+from mgtheory import Hierarchy, problems
+from mgtheory.multigrid.solution import Cycle
+from nets.pde.cycle import reduction
 from nets.pde.descent import LOSSES, log_contraction
+from nets.pde.error import Watch
 from nets.pde.learned import measured_factor
+from nets.pde.modes import ModalCycle
 
 PROBLEMS = {
     "dirichlet": (lambda: problems.poisson((7, 7)), {"coarsest": 9}),
@@ -156,6 +160,65 @@ def test_unknown_losses_and_families_are_refused():
         nets.learn_smoother(problems.poisson((7, 7)), 2, loss="median")
     with pytest.raises(ValueError, match="'chebychev', known are"):
         nets.learn_smoother(problems.poisson((15, 15)), 2, also=["chebychev"])
+
+
+def test_the_factor_is_a_geometric_mean_of_the_last_third():
+    """And infinite where a map leaves the range of numbers."""
+    left = iter([5.0] * 6 + [0.1, 0.9, 0.3])
+    e = torch.ones(4, 5, dtype=torch.float64)
+    assert reduction(lambda e: next(left) * e, e, 9) == pytest.approx(0.3)
+    assert reduction(lambda e: np.nan * e, e, 9) == np.inf
+
+
+def test_each_of_several_errors_loses_its_own_constant(case):
+    cycle, _, errors = case
+    with torch.no_grad():
+        whole = cycle.reduced(errors + 3.0 * torch.arange(5.0)[:, None, None].double())
+        for one, e in zip(whole, errors + 3.0 * torch.arange(5.0)[:, None, None].double()):
+            torch.testing.assert_close(one, cycle.reduced(e))
+
+
+def test_what_is_measured_is_the_cycle_that_was_asked_for():
+    problem = problems.create("variable2d", 15)
+    found = nets.learn_smoother(problem, 1, cycle="W", steps=1, coarsest=9)
+    generator = torch.Generator().manual_seed(0)
+    e = torch.randn(225, generator=generator, dtype=torch.float64).numpy()
+    assert found.factor == pytest.approx(measured_factor(found.hierarchy, e, Cycle.W), rel=1e-9)
+    assert found.factor != pytest.approx(measured_factor(found.hierarchy, e), rel=1e-4)
+
+
+def test_without_smoothing_before_what_is_learned_smooths_after():
+    problem = problems.poisson((7, 7))
+    found = nets.learn_smoother(problem, 1, per="leg", pre=0, steps=2, coarsest=9)
+    assert found.initial.polynomial.roots == pytest.approx(found.after[0].polynomial.roots)
+    assert found.initial.polynomial.roots != pytest.approx(found.before[0].polynomial.roots)
+
+
+def test_a_descent_is_watched():
+    said, c = [], np.ones(2)
+    watch = Watch(lambda cycles, text: said.append((cycles, text)))
+    watch.ran(3)
+    watch.reached(c, 0.25)
+    watch.reached(2 * c, 0.5)
+    c[:] = 7.0  # as a method that goes on in the same array
+    watch.ran(1)
+    assert said == [(3, ""), (4, "loss 0.25")]
+    np.testing.assert_array_equal(watch.c, [1.0, 1.0])
+    problem = problems.poisson((7, 7))
+    hierarchy = Hierarchy.build(problem, smoother="chebyshev4", degree=2, coarsest=9)
+    operator = ModalCycle(problem, hierarchy, 2, pre=1, post=1)
+    operator(torch.zeros((1, 2)).double(), torch.zeros((5, 7, 7)).double())
+    assert operator.watch.cycles == 5
+
+
+def test_why_it_ended():
+    """At the smallest loss that doubles have, no gradient is as small as asked."""
+    problem, options = problems.poisson((7, 7)), {"coarsest": 9, "loss": "mean"}
+    found = nets.learn_smoother(problem, 2, tolerance=1e-16, **options)
+    assert found.reason.startswith("the loss no longer falls")
+    assert not found.converged
+    found = nets.learn_smoother(problem, 2, steps=1, tolerance=1e-16, **options)
+    assert found.reason.startswith("1 steps were used up")
 
 
 @pytest.mark.parametrize("constant", [False, True])

@@ -85,6 +85,17 @@ def test_right_hand_sides_of_any_size(size):
         np.testing.assert_allclose(found.x / size, one.x, rtol=1e-9)
 
 
+def test_x_is_orthogonal_to_the_nullspace():
+    """Wherever it starts."""
+    problem = problems.poisson((16, 8), boundary="periodic")
+    bridge = TorchHierarchy(problem, coarsest=16)
+    b = problem.b - problem.b.mean()
+    found = bridge.solve(b, np.full(128, 5.0))
+    assert found.converged
+    assert abs(found.x.mean()) < 1e-14
+    np.testing.assert_allclose(found.x, bridge.solve(b).x, atol=1e-9)
+
+
 def test_full_multigrid_comes_first():
     """As in the sparse hierarchy: the pass, then V-cycles; coarse grids may take the scheme's own
     loads."""
@@ -96,6 +107,7 @@ def test_full_multigrid_comes_first():
         found = bridge.solve(problem.b, cycle="FMG", loads=loads, tol=1e-9)
         np.testing.assert_allclose(found.residual_norms, expected.residual_norms, rtol=1e-4)
         assert found.work_units == pytest.approx(expected.work_units)
+    assert bridge.solve(problem.b, cycle="FMG", maxiter=0).work_units == 0.0
     once = bridge.full_multigrid(problem.b)
     np.testing.assert_allclose(once.x, sparse.full_multigrid(problem.b).x, rtol=1e-9)
     with pytest.raises(ValueError, match="starts from 0"):

@@ -349,6 +349,18 @@ def test_a_block_that_asks_for_features_waits_for_its_network():
         start_blocks(Own(), images[:1])
     with pytest.raises(ValueError, match=r"the last torch.nn.Linear reads, and Sequential applies"):
         start_blocks(Own().blocks, torch.randn(4, 8, 8, 8))
+    for wrong, said in (((images, 0), "a tuple"), (images.numpy(), "a ndarray")):
+        with pytest.raises(ValueError, match=f"images are {said}, must be a tensor"):
+            start_blocks(Own(), wrong)
+    with pytest.raises(ValueError, match="values that are not finite"):
+        start_blocks(Own(), images / 0)
+
+
+def test_a_compiled_network_starts_as_it_does_before():
+    images = natural_images(1, (8, 8))
+    own = start_blocks(Own(), images)
+    found = start_blocks(torch.compile(Own(), backend="aot_eager"), images)
+    assert (found.options, found.features) == (own.options, own.features)
 
 
 class Named(nn.Linear):
