@@ -151,3 +151,9 @@ def test_samples_of_a_complex_symbol_are_those_of_one_channel():
     one = complex_symbols(Stencil.from_array(kernel[0, 0]), axes=(0,))
     assert one.shape == (32 * (32 // 2 + 1),)  # |theta_0| >= pi/2
     assert np.abs(one.imag).max() > 0.1
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_radius_of_what_is_not_finite_is_infinite(size):
+    stack = np.stack([np.full((size, size), value) for value in (np.nan, np.inf, -3.0)])
+    np.testing.assert_allclose(spectral_radius(stack), [np.inf, np.inf, 3.0 * size])

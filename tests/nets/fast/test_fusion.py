@@ -52,7 +52,6 @@ def test_no_model_of_a_process_runs_uncompiled(monkeypatch):
     """As in a study, whose processes train one model after the other."""
     graphs, compile_it = [], torch.compile
     torch._dynamo.reset()  # what other tests have compiled counts too
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
     monkeypatch.setattr(
         torch,
         "compile",
@@ -60,8 +59,10 @@ def test_no_model_of_a_process_runs_uncompiled(monkeypatch):
             model, backend=lambda graph, _: graphs.append(graph) or graph
         ),
     )
-    for i in (2, 3):
-        compiled(nets.create_model("q2", width=2, levels=1, steps=[i]))(torch.randn(2, 3, 4, 4))
+    x = torch.randn(2, 3, 4, 4)
+    with torch._dynamo.config.patch(recompile_limit=1):  # a patch of the tests would hide it after
+        for i in (2, 3):
+            compiled(nets.create_model("q2", width=2, levels=1, steps=[i]))(x)
     assert len(graphs) == 2
 
 
