@@ -54,6 +54,15 @@ def test_where_no_gradient_is_asked_the_matrix_free_twin_runs(name, monkeypatch)
     assert len(twins) == 4
 
 
+def test_the_twin_has_the_grids_of_the_module_by_default(monkeypatch):
+    """A hierarchy on a device of its own would solve 31 x 31 points directly."""
+    monkeypatch.setattr(bridge, "QUICK", 0)
+    cycle = nets.MultigridCycle(problems.poisson((31, 31)), degree=2)
+    with torch.no_grad():
+        twin = cycle._quick(torch.zeros((31, 31), dtype=torch.float64), None)
+    assert [level.shape for level in twin.levels] == [(31, 31), (15, 15), (7, 7)]
+
+
 def test_transforms_see_the_convolutions(monkeypatch):
     monkeypatch.setattr(bridge, "QUICK", 0)
     cycle = nets.MultigridCycle(problems.poisson((7, 15)), degree=2, coarsest=9)
