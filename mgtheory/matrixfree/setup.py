@@ -68,9 +68,11 @@ def _check_fixed(options: Options, fixed: dict[str, tuple[Any, ...]], where: str
         # by identity, unless a text: a basis of the nullspace is an array
         if any(value is one or (isinstance(value, str) and value == one) for one in known):
             continue
+        array = isinstance(value, np.ndarray)
+        shown = f"an array of shape {value.shape}" if array else repr(value)
         named = ", ".join(repr(one) for one in known if isinstance(one, str))
         allowed = f"allowed: {named}" if named else f"which has its own: leave {name} out"
         raise ValueError(
-            f"{name} is {value!r} for the matrix-free cycle{where}, {allowed};"
+            f"{name} is {shown} for the matrix-free cycle{where}, {allowed};"
             " mgtheory.Hierarchy has others (backend 'sparse')"
         )

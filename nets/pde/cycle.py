@@ -366,7 +366,7 @@ class MultigridCycle(nn.Module):
 def check_smoothings(pre: int, post: int) -> None:
     """ValueError where a cycle has a negative number of smoothings, or none at all."""
     if check_whole(pre, "pre", 0) + check_whole(post, "post", 0) == 0:
-        raise ValueError("pre and post are both 0, one must be positive")
+        raise ValueError("pre is 0, post is 0: one must be positive")
 
 
 def reduction(reduced: Callable[[Tensor], Tensor], e: Tensor, cycles: int) -> NDArray[np.float64]:

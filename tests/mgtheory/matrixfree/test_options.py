@@ -163,6 +163,27 @@ def test_results_say_how_it_ended():
             lambda: StencilHierarchy.build(PROBLEMS["nested"], smoother="harmonic_ritz"),
             "derive it first",
         ),
+        (  # of one grid, on which nothing smooths, too
+            lambda: StencilHierarchy.build(PROBLEMS["nested"], post_smoother=GaussSeidel()),
+            "polynomials or Jacobi",
+        ),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], h=0.1), "shape and h belong"),
+        *(
+            (
+                lambda name=name, value=value: StencilHierarchy.build(
+                    PROBLEMS["nested"], **{name: value}
+                ),
+                f"{name} is .* for the matrix-free cycle, .*; mgtheory.Hierarchy has others",
+            )
+            for name, value in (
+                ("boundary", "periodic"),
+                ("interpolation", "cubic"),
+                ("restriction", "half"),
+                ("transfers", lambda level: None),
+                ("coarse_solver", lambda A: None),
+                ("nullspace", np.ones(961)),
+            )
+        ),
         (
             lambda: StencilHierarchy.build(PROBLEMS["nested"], coarsening="none"),
             "rediscretise, galerkin and pyamg",

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from mgtheory.multigrid.coarse import DirectSolver
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.problems.catalogue import poisson
 
 GRID = poisson((9, 9))
@@ -38,6 +39,13 @@ def test_the_coarsest_nullspace_is_constant():
     N = hierarchy.coarse_solver.nullspace
     assert np.ptp(N) < 1e-14
     assert np.abs(hierarchy.levels[-1].A @ N).max() < 1e-10
+
+
+def test_a_nullspace_of_several_stays_what_restriction_makes_of_it():
+    """Moduli that are constant say nothing where there are two: here (1, 1) and (1, -1)."""
+    signs = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, -1.0], [1.0, -1.0]]) / 2
+    N = coarse_nullspace(signs, [sp.csr_array(np.eye(4))], float)
+    np.testing.assert_allclose(N @ (N.T @ signs), signs, atol=1e-14)
 
 
 @pytest.mark.parametrize("side", [8, 23])

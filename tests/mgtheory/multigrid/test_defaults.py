@@ -1,9 +1,13 @@
 """One default at every door: the same smoother and degrees, and float32 where it is known to do."""
 
+import re
+
 import numpy as np
 import pytest
 
-from mgtheory import Hierarchy, StencilHierarchy, poisson
+from mgtheory import Hierarchy, Solution, StencilHierarchy, poisson
+from mgtheory.multigrid.loop import Stop, drive
+from mgtheory.multigrid.solution import Reason
 from mgtheory.problems import create
 from mgtheory.solving import FASTEST, solve
 
@@ -55,6 +59,35 @@ def test_builds_take_the_same_options_or_say_why_not():
             StencilHierarchy.build(problem, **{name: value})
     with pytest.raises(TypeError, match="unknown option 'shpae'"):
         StencilHierarchy.build(problem, shpae=3)
+
+
+@pytest.mark.parametrize("kind", [Hierarchy, StencilHierarchy])
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_levels_are_as_many_as_asked_at_most(kind, most):
+    assert len(kind.build(poisson((63, 63)), max_levels=most, coarsest=9).levels) == most
+
+
+@pytest.mark.parametrize(
+    ("left", "reason", "said"),
+    [
+        ([0.9996] * 30, "stagnated", "the residual stays at 9.92e-01"),  # 0.9920 after 20 cycles
+        ([0.99948] * 30, "maxiter", "after the 30 cycles allowed"),  # 0.9896
+        ([0.1, 2000.0], "diverged", r"grew from 1.00e-01 to 2.00e\+02 in 2 cycles"),
+        ([1e-9], "converged", "after 1 cycle$"),
+    ],
+)
+def test_why_a_loop_ends(left, reason, said):
+    factors = iter(left)
+    ended = drive(lambda norms: norms[-1] * next(factors), 1.0, 1.0, Stop(maxiter=30))
+    assert ended.reason == reason
+    assert re.search(said, ended.message)
+    assert len(ended.norms) == {"stagnated": 21, "maxiter": 31}.get(reason, len(left) + 1)
+
+
+def test_nothing_is_left_of_a_direct_solve():
+    found = Solution(np.ones(1), (1.0, 0.0, 0.0), Reason.CONVERGED, "")
+    assert np.isnan(found.factor)
+    assert drive(lambda norms: 0.0, 0.0, 0.0, Stop()).message.endswith("after 0 cycles")
 
 
 def test_one_call_solves_as_fast_as_the_doors_do():

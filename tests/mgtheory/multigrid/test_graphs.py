@@ -258,6 +258,10 @@ def test_interval_of_pyamgs_levels():
     assert a == pytest.approx(b / 30)
     several = Hierarchy.from_pyamg(ml, "jacobi", "chebyshev4", pre=2, post=lambda index: index + 1)
     assert [level.counts for level in several.levels[:2]] == [(2, 1), (2, 2)]
+    assert several.levels[0].smoothing == "2 + 1 jacobi(0.8) / chebyshev4(2)"
+    given = Hierarchy.from_pyamg(ml, coarse_solver=lambda A: pinv, dtype=np.float32)
+    assert given.coarse_solver is pinv
+    assert given.levels[0].operator.dtype == np.float32
     change_smoothers(ml, "jacobi", "chebyshev4", pre=2, post=lambda index: index + 1)
     assert not ml.symmetric_smoothing
     b, found = np.ones(ml.levels[0].A.shape[0]), []
@@ -318,8 +322,9 @@ def test_singular_beyond_the_constants():
     blocks = sp.bsr_matrix(K, blocksize=(2, 2))
     ml = pyamg.smoothed_aggregation_solver(blocks, motions, max_coarse=20)
     b = K @ np.random.default_rng(0).standard_normal(K.shape[0])
-    for nullspace in ("auto", motions):
+    for nullspace, known in (("auto", 1), (motions, 3)):
         hierarchy = Hierarchy.from_pyamg(ml, "chebyshev4", degree=3, nullspace=nullspace)
+        assert hierarchy.nullspace.shape[1] == known
         assert hierarchy.solve(b).converged
 
 

@@ -51,6 +51,8 @@ def test_singular_operators(method):
     found = krylov(hierarchy, problem.A, b, method=method)
     assert found.converged
     assert abs(found.x.sum()) <= 1e-10 * np.abs(found.x).sum()
+    moved = krylov(hierarchy, problem.A, b, found.x + 5.0, method=method)
+    np.testing.assert_allclose(moved.x, found.x, atol=1e-6 * np.abs(found.x).max())
     wrong = krylov(hierarchy, problem.A, b + 1.0, method=method)
     assert wrong.reason is Reason.INCOMPATIBLE
     assert wrong.incompatibility == pytest.approx(16.0)
@@ -67,6 +69,7 @@ def test_when_it_ends():
         assert (none.reason, none.iterations) == (Reason.MAXITER, 0)
         assert none.residual_norms[0] == pytest.approx(np.linalg.norm(b - A @ few.x))
         np.testing.assert_array_equal(none.x, few.x)
+    assert "after 2 restarts of gmres(10)" in krylov(hierarchy, A, b, method="gmres").message
     norms = krylov(hierarchy, A, b).residual_norms
     assert krylov(hierarchy, A, b, tol=0.0, atol=1.01 * norms[3]).iterations == 3
     nothing = krylov(hierarchy, A, 0 * b, np.ones(b.size))

@@ -1,6 +1,7 @@
 """Smoothers, transfers and coarse solvers of a user's own in a hierarchy."""
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
 from mgtheory.multigrid.hierarchy import Hierarchy
@@ -77,6 +78,12 @@ def test_own_transfers_on_one_level():
     single = Hierarchy.build(problem, transfers=second, dtype=np.float32)
     # own objects stay what they are
     assert [level.P.dtype for level in single.levels[:2]] == [np.float32, np.float64]
+
+
+@pytest.mark.parametrize("name", ["transfers", "coarse_solver"])
+def test_own_parts_are_called(name):
+    with pytest.raises(ValueError, match=f"{name} is 3, must be callable"):
+        Hierarchy.build(poisson((15, 15)), **{name: 3})
 
 
 def test_own_transfers_need_no_grid():

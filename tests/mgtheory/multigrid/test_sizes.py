@@ -79,6 +79,9 @@ def test_nothing_on_the_right(solve):
         found = solve(0 * B, size * ONES)
         assert found.converged
         assert 0 < np.abs(found.x).max() <= 1e-6 * size
+    single = Hierarchy.build(PROBLEM, dtype=np.float32).apply(0 * B)
+    assert single.dtype == np.float64
+    assert not single.any()
     for x0 in (None, 0 * B, 1e-200 * ONES, 5e-324 * ONES):
         found = solve(0 * B, x0)
         assert (found.reason, found.warnings) == (Reason.CONVERGED, ())
@@ -202,3 +205,5 @@ def test_minres_refuses_complex_numbers():
     problem = poisson((15, 15))
     with pytest.raises(ValueError, match="take cg or gmres"):
         krylov(Hierarchy.build(problem), problem.A, problem.b * (1 + 1j), method="minres")
+    with pytest.raises(ValueError, match="take cg or gmres"):
+        krylov(Hierarchy.build(problem), problem.A, problem.b, 1j * problem.b, method="minres")

@@ -96,6 +96,8 @@ def test_odd_numbers_of_intervals_take_the_number_with_most_factors_of_two():
 def test_nested_weights():
     P = linear(7, 3, Boundary.DIRICHLET).toarray()
     assert P[:, 1].tolist() == [0, 0, 0.5, 1, 0.5, 0, 0]
+    # and no entry that is rounding, on any of them
+    assert all(linear(2 * m + 1, m, Boundary.DIRICHLET).nnz == 3 * m for m in (9, 102, 1023))
     R = restriction((7, 7), (3, 3), Boundary.DIRICHLET).toarray().reshape(3, 3, 7, 7)
     np.testing.assert_allclose(R[1, 1, 2:5, 2:5], np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16)
     assert R[1, 1].sum() == pytest.approx(1.0)
@@ -105,6 +107,12 @@ def test_nested_weights():
     np.testing.assert_allclose(
         half[1, 1, 2:5, 2:5], np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 8
     )
+    # along one axis alone they are one
+    one, two = (
+        restriction((7, 5), (3, 5), Boundary.DIRICHLET, kind=kind).toarray()
+        for kind in ("half", "full")
+    )
+    np.testing.assert_allclose(one, two, atol=1e-15)
     assert injection(8, 4, Boundary.PERIODIC).toarray()[1].tolist() == [0, 0, 1, 0, 0, 0, 0, 0]
     cells = linear(8, 4, Boundary.NEUMANN).toarray()
     assert cells[2].tolist() == [0.25, 0.75, 0, 0]

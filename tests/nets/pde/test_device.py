@@ -86,7 +86,7 @@ def test_equals_the_compiled_sweeps(name, options):
 
 
 @pytest.mark.parametrize("pre", [0, 1])  # from P e, and from 0
-@pytest.mark.parametrize("smoother", [COMPLEX, Jacobi(0.7)])
+@pytest.mark.parametrize("smoother", [COMPLEX, ResidualPolynomial(COMPLEX.roots[2:]), Jacobi(0.7)])
 def test_smoothers_of_other_kinds(smoother, pre):
     ours, device = pair(PROBLEMS["nested"], smoother=smoother, pre=pre)
     b = noise(31 * 31)

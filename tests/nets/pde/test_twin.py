@@ -54,17 +54,23 @@ def test_where_no_gradient_is_asked_the_matrix_free_twin_runs(name, monkeypatch)
     assert len(twins) == 4
 
 
-def test_transforms_and_traces_see_the_convolutions(monkeypatch):
-    """Which they go through; a trace would keep the twin's numbers."""
+def test_the_twin_has_the_grids_of_the_module_by_default(monkeypatch):
+    """A hierarchy on a device of its own would solve 31 x 31 points directly."""
+    monkeypatch.setattr(bridge, "QUICK", 0)
+    cycle = nets.MultigridCycle(problems.poisson((31, 31)), degree=2)
+    with torch.no_grad():
+        twin = cycle._quick(torch.zeros((31, 31), dtype=torch.float64), None)
+    assert [level.shape for level in twin.levels] == [(31, 31), (15, 15), (7, 7)]
+
+
+def test_transforms_see_the_convolutions(monkeypatch):
     monkeypatch.setattr(bridge, "QUICK", 0)
     cycle = nets.MultigridCycle(problems.poisson((7, 15)), degree=2, coarsest=9)
     b = torch.randn((3, 7, 15), dtype=torch.float64)
     with torch.no_grad():
         expected = cycle(b)
         mapped = torch.func.vmap(cycle)(b)
-        traced = torch.jit.trace(cycle, torch.zeros_like(b))(b)
     torch.testing.assert_close(mapped, expected, rtol=0, atol=1e-14)
-    torch.testing.assert_close(traced, expected, rtol=0, atol=1e-14)
 
 
 def test_the_twin_follows_every_change_of_the_coefficients(monkeypatch):
