@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, TypeVar
 
@@ -81,7 +81,8 @@ class Comparison:
     Attributes
     ----------
     difference
-        Mean and spread of a - b over the pairs.
+        Mean and spread of a - b over the pairs; without an interval where all pairs differ by the
+        same amount up to rounding.
     p_value
         Of the two-sided paired t-test; 1 where all differences are 0; None for fewer than two
         pairs, or where all pairs differ by the same amount up to rounding (no spread to measure
@@ -161,17 +162,19 @@ def paired(a: Mapping[Key, float], b: Mapping[Key, float]) -> Comparison:
     difference = first - second
     different = int(np.count_nonzero(difference))
     p_value = wilcoxon = None
+    known = estimate(difference)
     if difference.size > 1:
         rounding = 4 * np.finfo(float).eps * max(np.abs(first).max(), np.abs(second).max())
-        if np.ptp(difference) > rounding:
+        if np.ptp(difference) <= rounding:  # as accuracies on a few images: chance, no certainty
+            known = replace(known, low=None, high=None)
+            p_value = None if different else 1.0
+        else:
             t = difference.mean() * math.sqrt(difference.size) / difference.std(ddof=1)
             p_value = 2.0 * float(stdtr(difference.size - 1, -abs(t)))
-        elif not different:
-            p_value = 1.0
     if different >= WILCOXON_AT_LEAST:
         wilcoxon = _signed_rank(difference[difference != 0], rounding)
     return Comparison(
-        estimate(difference),
+        known,
         p_value,
         wilcoxon,
         wins=int((difference > 0).sum()),

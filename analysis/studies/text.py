@@ -310,7 +310,8 @@ def verdict_of(difference: Estimate, measure: Measure) -> str:
     sign = measure.unit if measure.smaller_is_better else -measure.unit
     if difference.low is None or difference.high is None:
         within = sign * difference.mean <= measure.margin
-        return f"one seed, {'not worse' if within else 'worse'}"
+        known = "one seed" if difference.n == 1 else f"the same on {difference.n} seeds"
+        return f"{known}, {'not worse' if within else 'worse'}"
     worse = sorted((sign * difference.low, sign * difference.high))
     if worse[1] <= measure.margin:
         return "not worse"

@@ -127,7 +127,10 @@ def test_paired_without_spread_claims_nothing():
     assert paired({0: 1.0, 1: 1.0}, {0: 0.5, 1: 0.5}).p_value is None
     assert paired({0: 0.7, 1: 0.8}, {0: 0.5, 1: 0.6}).p_value is None  # 0.2 twice, but for rounding
     assert paired({0: 0.7, 1: 0.8}, {0: 0.5, 1: 0.61}).p_value is not None
-    assert paired({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}).p_value == 1.0
+    equal = paired({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0})
+    assert equal.p_value == 1.0
+    for found in (equal, paired({0: 0.7, 1: 0.8}, {0: 0.5, 1: 0.6})):
+        assert found.difference.low is found.difference.high is found.difference.half is None
 
 
 def test_holm():
