@@ -231,8 +231,9 @@ def start_blocks(
     Raises
     ------
     ValueError
-        Where blocks ask for ``features`` by different schemes, for images that do not tell it, and
-        for a network without a linear layer. The blocks then still wait.
+        Where blocks ask for ``features`` by different schemes, for images that are no tensor, not
+        finite or do not tell it, and for a network without a linear layer. The blocks then still
+        wait.
     """
     if not isinstance(images, Tensor):
         raise ValueError(
@@ -247,6 +248,7 @@ def start_blocks(
 
 
 def _started(model: nn.Module, images: Tensor, generator: torch.Generator | None) -> StartedBlocks:
+    """See `start_blocks`, for images that are right and a network that is not compiled."""
     blocks = [module for module in model.modules() if isinstance(module, PolynomialBlock)]
     if not blocks:
         return StartedBlocks()
