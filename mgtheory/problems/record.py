@@ -65,7 +65,7 @@ def operator_record(
         B of a problem, stencil, matrix or level of a hierarchy: ``identity``, ``diagonal`` (the
         inverse diagonal), or ``auto``: of a problem or level as `choose_scaling` says, else the
         identity. An interval and points are those of BA already: here it says which B that is,
-        unknown with ``auto``.
+        unknown with ``auto``; ValueError for another B than that of what has its own, as a record.
     axes
         Of a problem or stencil, the axes that are coarsened: ``auto`` (those the solver coarsens,
         with at least half of the strongest coupling), ``all``, or their numbers.
@@ -78,8 +78,11 @@ def operator_record(
     """
     check_name(scaling, SCALINGS, "scaling")
     found = _known(plain(of), scaling, axes)
-    bare = found.kind in ("interval", "points") and found is not of
-    return replace(found, scaling=cast(Scaling, scaling)) if bare and scaling != "auto" else found
+    if scaling in ("auto", found.scaling):
+        return found
+    if found.scaling is not None:
+        raise ValueError(f"scaling is {scaling!r}, but B of {found.name} is the {found.scaling}")
+    return replace(found, scaling=cast(Scaling, scaling))
 
 
 def _known(of: Any, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
@@ -122,10 +125,7 @@ def _known(of: Any, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
 def _own_record(make: Callable[..., OperatorRecord], scaling: str) -> OperatorRecord:
     """Of an object that knows its own; with the B that is asked for where it has a choice."""
     choice = scaling != "auto" and "scaling" in inspect.signature(make).parameters
-    found = make(scaling=scaling) if choice else make()
-    if scaling not in ("auto", found.scaling):
-        raise ValueError(f"scaling is {scaling!r}, but B of {found.name} is the {found.scaling}")
-    return found
+    return make(scaling=scaling) if choice else make()
 
 
 def _of_interval(a: Any, b: Any) -> OperatorRecord:

@@ -169,6 +169,15 @@ def test_a_level_has_the_b_that_is_asked_for():
         operator_record(Own(), scaling="diagonal")
 
 
+def test_a_record_has_its_own_b():
+    """That of a matrix its own, of numbers the one that is said first; another is refused."""
+    for own in (operator_record(poisson((7, 7)).A), operator_record((1, 2), scaling="identity")):
+        assert operator_record(own, scaling="identity") is own
+        with pytest.raises(ValueError, match=r"scaling is 'diagonal', but B of .* is the identity"):
+            derive("chebyshev4", 2, own, scaling="diagonal")
+    assert operator_record(operator_record((1, 2)), scaling="diagonal").scaling == "diagonal"
+
+
 def test_points_have_a_lower_end_where_their_moduli_differ():
     assert operator_record([2.0, 2j, -2j]).interval == (0.0, 2.0)
     assert operator_record([2.0, 3j, -3j]).interval == (2.0, 3.0)
