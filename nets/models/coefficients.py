@@ -17,12 +17,13 @@ of events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from mgtheory.polynomials.factors import FACTORS, Factor, horner
 from mgtheory.polynomials.residual import POWER_BASIS_DEGREE
@@ -127,14 +128,35 @@ class Coefficients(nn.Module):
     def __init__(self, kind: str, degree: int = 0, *, parameterisation: str = "weights") -> None:
         super().__init__()
         self.kind, self.parameterisation = kind, parameterisation
-        entry, learned = FACTORS[kind], COEFFICIENTS.get(kind, Learned())
-        self.degree = entry.degree or degree
+        self.degree = FACTORS[kind].degree or degree
+        for name, value in self._as_made():
+            self.register_parameter(name, nn.Parameter(value))
+
+    def _as_made(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, value) of every trained parameter before any start."""
+        start = COEFFICIENTS.get(self.kind, Learned()).start
+        for name in self.names:
+            one = torch.tensor(float(start.get(name, 1.0)))
+            yield name, torch.eye(1, self.degree)[0] if name == "c" else one
+
+    def reset_parameters(self) -> None:
+        """As they are made, in place: by this name torch's own layers draw theirs anew."""
+        for name, value in self._as_made():
+            assign(self, name, value)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the trained parameters."""
+        entry = FACTORS[self.kind]
         if entry.parameters is None:
-            self.c = nn.Parameter(torch.eye(1, degree)[0])
-            return
-        for name in self.by_roots.names if self.by_roots else entry.parameters:
-            start = torch.tensor(float(learned.start.get(name, 1.0)))
-            self.register_parameter(name, nn.Parameter(start))
+            return ("c",)
+        return self.by_roots.names if self.by_roots else tuple(entry.parameters)
+
+    @property
+    def settable(self) -> bool:
+        """Whether they can be set: not where other tensors stand in their place, as
+        `torch.func.functional_call` puts them."""
+        return all(is_settable(self, name) for name in self.names)
 
     @property
     def by_roots(self) -> Roots | None:
@@ -144,8 +166,8 @@ class Coefficients(nn.Module):
 
     def _trained(self) -> tuple[Tensor, ...]:
         if FACTORS[self.kind].parameters is None:
-            return self.c.unbind()
-        return tuple(getattr(self, name) for name in self._parameters)
+            return cast("Tensor", self.c).unbind()
+        return tuple(getattr(self, name) for name in self.names)
 
     def _weights(self, trained: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return trained if self.by_roots is None else self.by_roots.weights(*trained)
@@ -188,19 +210,53 @@ class Coefficients(nn.Module):
         names, values = tuple(factor.powers), factor.parameters
         if self.by_roots is not None:
             names, values = self.by_roots.names, self.by_roots.trained(*factor.roots)
-        with torch.no_grad():
-            for name, parameter, value in zip(names, self._trained(), values, strict=True):
-                if not abs(value) <= torch.finfo(parameter.dtype).max:
-                    raise ValueError(
-                        f"{self.kind} coefficient {name} would be {value:g}, must be finite in"
-                        f" {parameter.dtype}"
-                    )
-                parameter.fill_(value)
-                if value and not parameter:
-                    raise ValueError(
-                        f"{self.kind} coefficient {name} would be {value:g}, which is 0 in"
-                        f" {parameter.dtype}: scale the operator"
-                    )
+        dtype = self._trained()[0].dtype
+        for name, value in zip(names, values, strict=True):
+            if not abs(value) <= torch.finfo(dtype).max:
+                raise ValueError(
+                    f"{self.kind} coefficient {name} would be {value:g}, must be finite in {dtype}"
+                )
+            if value and not torch.tensor(value, dtype=dtype, device="cpu"):
+                raise ValueError(
+                    f"{self.kind} coefficient {name} would be {value:g}, which is 0 in {dtype}:"
+                    " scale the operator"
+                )
+        whole = torch.tensor(values, dtype=dtype, device="cpu")
+        for name, value in zip(self.names, [whole] if self.names == ("c",) else whole):
+            assign(self, name, value)
+
+
+def is_settable(module: nn.Module, name: str) -> bool:
+    """Whether a parameter, or what a parametrization of torch makes of one, stands there."""
+    own = isinstance(getattr(module, name), nn.Parameter)
+    return own or parametrize.is_parametrized(module, name)
+
+
+def assign(module: nn.Module, name: str, value: Tensor) -> None:
+    """Set a parameter in place, through its parametrization (`torch.nn.utils.parametrize`, such as
+    a weight norm) where it has one.
+
+    ValueError for what is computed before every pass, as by pruning or an old `weight_norm`, and
+    where a parametrization does not take the value, for it would be lost.
+    """
+    what = f"the {name} of a {type(module).__name__}"
+    if not is_settable(module, name):
+        raise ValueError(
+            f"{what} is computed from other tensors and cannot be set: start it before"
+        )
+    with torch.no_grad():
+        old = getattr(module, name)
+        if not parametrize.is_parametrized(module, name):
+            old.copy_(value)
+            return
+        new, why = value.to(old), ""
+        try:
+            setattr(module, name, new)  # by the `right_inverse` of the parametrization
+        except (NotImplementedError, RuntimeError, ValueError) as error:
+            why = f": {error}"
+        close = 1e3 * torch.finfo(new.dtype).eps
+        if why or not torch.allclose(getattr(module, name), new, rtol=close, atol=close):
+            raise ValueError(f"{what} has a parametrization that cannot give its start{why}")
 
 
 def _scaled(term: Any, r: Tensor) -> Tensor:

@@ -16,20 +16,25 @@ def one_of(value: Any, name: str, allowed: Collection[str]) -> Any:
     return value
 
 
-def check_kernel(kernel_size: int) -> None:
-    """ValueError where a "same" padding is not the same on all sides."""
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size is {kernel_size}, must be odd and positive")
-
-
-def check_groups(groups: int, channels: Sequence[int]) -> None:
-    """ValueError where a convolution cannot have so many groups."""
-    if groups < 1 or any(c % groups for c in channels):
-        raise ValueError(f"groups is {groups}, must divide the channels {list(channels)}")
-
-
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def check_kernel(kernel_size: Any) -> None:
+    """ValueError where a "same" padding is not the same on all sides."""
+    if not _is_count(kernel_size) or kernel_size % 2 == 0:
+        raise ValueError(
+            f"kernel_size is {kernel_size!r}, must be a whole number, odd and positive"
+        )
+
+
+def check_groups(groups: Any, channels: Sequence[int]) -> None:
+    """ValueError where a convolution cannot have so many groups."""
+    if not _is_count(groups) or any(c % groups for c in channels):
+        raise ValueError(
+            f"groups is {groups!r}, must be a whole number that divides the channels"
+            f" {list(channels)}"
+        )
 
 
 def check_number(value: Any, name: str) -> None:

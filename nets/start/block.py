@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from mgtheory import InitialCoefficients
@@ -23,6 +25,7 @@ from nets.defaults import own_defaults
 from nets.models.base import evaluating
 from nets.models.blocks import CONVOLUTIONS, LevelOptions
 from nets.models.classifier import levels_of
+from nets.models.coefficients import Coefficients
 from nets.models.options import check_counts
 from nets.models.placements import Placement
 from nets.models.registry import level_steps
@@ -103,7 +106,12 @@ class PolynomialBlock(nn.Module):
     ) -> None:
         super().__init__()
         check_counts([channels], "channels")
-        if dim not in CONVOLUTIONS:
+        allowed = [one.name for one in fields(LevelOptions) if one.name != "placement"]
+        if unknown := [name for name in options if name not in allowed]:
+            raise ValueError(
+                f"a PolynomialBlock has no option {unknown[0]!r}; it takes: {', '.join(allowed)}"
+            )
+        if dim not in list(CONVOLUTIONS):
             raise ValueError(f"dim is {dim!r}, allowed are: {', '.join(map(str, CONVOLUTIONS))}")
         start_options(operator)  # refuses an unknown one
         self.scheme = start
@@ -120,7 +128,8 @@ class PolynomialBlock(nn.Module):
         )
         self.dim, self.operator = dim, operator
         self.report: LevelReport | None = None
-        self.register_buffer("started", torch.tensor(False))
+        # a number, of which `torch.optim.swa_utils` can take means: not 0 where one was started
+        self.register_buffer("started", torch.tensor(0.0))
         self._waits = True  # `started` without a look at a tensor, for which a GPU would wait
         if start_size is not None and not self.started.is_meta:
             self.start(start_size)
@@ -157,13 +166,14 @@ class PolynomialBlock(nn.Module):
     ) -> None:
         """The coefficients by a scheme, on the spectrum of A."""
         self.report, _ = start_level(1, self.level, scheme, spectrum, generator)
-        self.started.fill_(True)
+        self.started.fill_(1.0)
         self._waits = False
 
-    def _wait(self) -> None:
-        """As if it had not been started."""
+    def reset_parameters(self) -> None:
+        """Wait for a start again, as after it was made: torch's name for drawing weights anew.
+        A, the coefficients and the norms have their own; ``block.apply`` reaches all of them."""
         self.report, self._waits = None, True
-        self.started.fill_(False)
+        self.started.fill_(0.0)
 
     def forward(self, x: Tensor, f: Tensor | None = None) -> Tensor:
         """y of x, shape (images, channels, *grid); with f of the same shape the steps go towards
@@ -173,7 +183,8 @@ class PolynomialBlock(nn.Module):
                 f"the input has shape {tuple(x.shape)}, a block with dim={self.dim} needs"
                 f" {self.dim + 2} axes: (images, channels, grid); give dim to the block"
             )
-        if self._waits and not x.is_meta:
+        # of another number of channels: torch says so below
+        if self._waits and not x.is_meta and x.shape[1] == self.level.A.in_channels:
             self._start_once(x.shape[2:])
         residual = -self.level.A(x)
         return cast("Tensor", self.level(residual if f is None else f + residual, x)[0])
@@ -181,15 +192,25 @@ class PolynomialBlock(nn.Module):
     def _start_once(self, size: Sequence[int]) -> None:
         """The start, unless `started` says that it was: a copy made before it may since have got
         the weights of a started block, as a running mean of weights does."""
-        if torch.compiler.is_compiling():
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        steps = self.level.smoothing_steps
+        if traced or not all(cast("Coefficients", one.coefficients).settable for one in steps):
             raise RuntimeError(
-                "a PolynomialBlock that was not started cannot be traced: give start_size, call"
-                " start(size) or pass one batch before torch.compile or torch.export"
+                "a PolynomialBlock that was not started cannot be traced, nor take other weights:"
+                " give start_size, call start(size) or pass one batch before torch.compile,"
+                " torch.export, torch.jit or torch.func"
             )
         if not self.started:
+            if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+                warnings.warn(
+                    "a PolynomialBlock starts at its first input in every process by itself: they"
+                    " begin alike only with the same grid and the same random numbers; give"
+                    " start_size, or start it before the network is wrapped",
+                    stacklevel=2,
+                )
             # a compiled network takes over behind this: nothing of the start is for its tracer
-            traced = "torch._dynamo" in sys.modules
-            start = torch.compiler.disable(self.start) if traced else self.start  # type: ignore[no-untyped-call]
+            tracer = "torch._dynamo" in sys.modules
+            start = torch.compiler.disable(self.start) if tracer else self.start  # type: ignore[no-untyped-call]
             start(size)
         self._waits = False
 
@@ -283,7 +304,7 @@ def _started(model: nn.Module, images: Tensor, generator: torch.Generator | None
             found = StartedBlocks((), scheme.settings, of.size())
     except BaseException:  # then all of them still wait
         for block in spectra:
-            block._wait()
+            block.reset_parameters()
         raise
     shown = [block for block in blocks if block.dim == 2]
     if not all(block in sizes for block in shown) or levels_of(model) != [b.level for b in shown]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nets.models.blocks import Conv
+from nets.models.coefficients import assign
 from nets.models.options import check_counts, check_number, one_of
 from nets.models.paddings import padding_of
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectra
@@ -41,7 +42,13 @@ def level_grids(
 
 
 def dense_kernel(operator: Conv) -> NDArray[np.float64]:
-    """The weight as (c, c, k, ...) in double precision, groups written out as blocks of zeros."""
+    """The weight as (c, c, k, ...) in double precision, groups written out as blocks of zeros;
+    ValueError for complex ones."""
+    if operator.weight.is_complex():
+        raise ValueError(
+            f"the weights of A are {operator.weight.dtype}, and spectra are of real ones: start a"
+            " block, and read its spectrum, in a real precision"
+        )
     weight = operator.weight.detach().double().cpu().numpy()
     channels, width = weight.shape[:2]
     rows = np.arange(channels)[:, None]
@@ -118,7 +125,7 @@ OPERATOR_STARTS: dict[str, Callable[..., Tensor]] = {
 
 def start_options(name: str) -> set[str]:
     """The options of an operator start; ValueError for an unknown one."""
-    if name not in OPERATOR_STARTS:
+    if not isinstance(name, str) or name not in OPERATOR_STARTS:
         raise ValueError(
             f"unknown operator start {name!r}, known are: {', '.join(OPERATOR_STARTS)}"
         )
@@ -141,15 +148,17 @@ def start_operators(
         check_number(value, f"operator {name}: {option}")
     with torch.no_grad():
         for operator in operators:
-            operator.weight.copy_(OPERATOR_STARTS[name](operator, generator, **options))
+            if name != "keep":
+                assign(operator, "weight", OPERATOR_STARTS[name](operator, generator, **options))
     spectra = operator_spectra(operators, grids, padding)
     if name != "shifted":
         return spectra
     moved = []
     for operator, spectrum in zip(operators, spectra):
         shift = float(options.get("margin", MARGIN) * spectrum.radius - spectrum.least_real)
-        with torch.no_grad():
-            operator.weight[_centre(operator.weight)] += shift
+        weight = operator.weight.detach().clone()
+        weight[_centre(weight)] += shift
+        assign(operator, "weight", weight)
         values = spectrum.measured + shift  # a multiple of the identity moves every eigenvalue
         b = float(np.abs(values).max())
         moved.append(replace(spectrum, kernel=dense_kernel(operator), measured=values, radius=b))

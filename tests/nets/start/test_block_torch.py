@@ -1,0 +1,204 @@
+"""Blocks under what torch does to modules before they start: means of weights, weights drawn anew,
+parametrizations, tracers and processes."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations, parametrize, prune
+from torch.optim.swa_utils import AveragedModel
+
+import nets
+from nets.start.operators import operator_spectra
+
+LINEAR = {"placement": "plain", "residual": "identity"}
+KINDS = ["linear", "complex_pair", "general3"]
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def block(*arguments, seed=0, **options):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nets.PolynomialBlock(3, *arguments, **options)
+
+
+def reset(module):
+    """As is done before another fold: every layer draws its weights anew."""
+    if hasattr(module, "reset_parameters"):
+        module.reset_parameters()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_mean_of_weights_and_buffers(begun):
+    """The mean of three is that of their weights, and is not started over them."""
+    made, x = block(start_size=(6, 7) if begun else None), random(2, 3, 6, 7)
+    mean = AveragedModel(made, use_buffers=True)
+    made(x)
+    first = [p.detach().clone() for p in made.parameters()]
+    mean.update_parameters(made)
+    with torch.no_grad():
+        for p in made.parameters():
+            p.mul_(2.0)
+    mean.update_parameters(made)
+    assert mean.module.started
+    mean(x)
+    for p, start in zip(mean.parameters(), first, strict=True):
+        torch.testing.assert_close(p, 1.5 * start)
+
+
+@pytest.mark.parametrize("parameterisation", ["weights", "roots"])
+def test_drawn_anew_it_is_as_one_that_was_just_made(parameterisation):
+    """Nothing of the first training stays: neither coefficients nor that it was started."""
+    x = random(2, 3, 6, 7)
+    made, fresh = (block(KINDS, parameterisation=parameterisation, seed=seed) for seed in (0, 5))
+    made(x)
+    with torch.no_grad():
+        for p in made.parameters():
+            p.mul_(1.7)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        made.apply(reset)
+    assert made.report is None
+    for one, other in zip(made.parameters(), fresh.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(made(x), fresh(x))
+    assert made.report == fresh.report
+
+
+def test_on_the_device_meta_it_is_given_memory_and_weights():
+    with torch.device("meta"):
+        made = nets.PolynomialBlock(3, KINDS)
+    made.to_empty(device="cpu")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made.apply(reset)
+    x = random(2, 3, 6, 7)
+    assert torch.equal(made(x), block(KINDS)(x))
+
+
+def test_a_state_of_an_earlier_version_is_not_started_again():
+    """There `started` was a truth value."""
+    made = block(start_size=(6, 7))
+    state = made.state_dict() | {"started": torch.tensor(True)}
+    loaded = block(seed=5)
+    loaded.load_state_dict(state)
+    x = random(2, 3, 6, 7)
+    assert torch.equal(loaded(x), made(x))
+    assert loaded.report is None
+
+
+@pytest.mark.parametrize("operator", ["keep", "laplacian", "shifted"])
+def test_a_weight_norm_starts_as_the_block_without_it(operator):
+    normed, x = block(operator=operator, **LINEAR), random(2, 3, 6, 7)
+    twin = copy.deepcopy(normed)
+    parametrizations.weight_norm(normed.level.A)
+    for one in (normed, twin):
+        one.start((6, 7), generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(normed(x), twin(x))
+    (found,) = operator_spectra([normed.level.A], [(6, 7)])
+    assert normed.report.radius == pytest.approx(found.radius, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (parametrizations.spectral_norm, "has a parametrization that cannot give its start"),
+        (lambda A: prune.l1_unstructured(A, "weight", amount=0.5), "is computed from other"),
+    ],
+)
+def test_an_operator_that_cannot_be_set_is_kept_or_refused(change, message):
+    """It was left as it was, and the report was of what it should have been."""
+    for operator in ("laplacian", "shifted"):
+        made = block(operator=operator)
+        change(made.level.A)
+        with pytest.raises(ValueError, match=f"the weight of a .* {message}"):
+            made.start((6, 7))
+    made = block(**LINEAR).eval()
+    change(made.level.A.eval())
+    made.start((6, 7))
+    values = np.linalg.eigvals(
+        made.level.A(torch.eye(126).reshape(126, 3, 6, 7)).detach().double().reshape(126, 126)
+    )
+    assert made.report.radius == pytest.approx(np.abs(values).max(), rel=1e-5)
+
+
+class Positive(nn.Module):
+    def forward(self, x):
+        return F.softplus(x)
+
+    def right_inverse(self, y):
+        return y + torch.log(-torch.expm1(-y))
+
+
+class Small(nn.Module):
+    def forward(self, x):
+        return 0.1 * torch.tanh(x)
+
+    def right_inverse(self, y):
+        return torch.atanh((10 * y).clamp(-0.99, 0.99))
+
+
+def test_coefficients_behind_a_parametrization():
+    """They start as those without; one that cannot give the start is refused."""
+    made, twin = block(start_size=(6, 7)), block()
+    for step in twin.level.steps:
+        parametrize.register_parametrization(step.coefficients, "w", Positive())
+    x = random(2, 3, 6, 7)
+    torch.testing.assert_close(twin(x), made(x))
+    roots = [b.level.polynomial().roots.real for b in (made, twin)]
+    np.testing.assert_allclose(*roots, rtol=1e-5)
+    small = block()
+    parametrize.register_parametrization(small.level.steps[0].coefficients, "w", Small())
+    with pytest.raises(ValueError, match=r"the w of a .* cannot give its start"):
+        small(x)
+
+
+def test_what_cannot_be_started_under_a_transformation_says_so():
+    x, message = random(2, 3, 6, 7), r"not started cannot be traced, nor take other weights: give"
+    made = block(**LINEAR)
+    own = dict(made.named_parameters())
+    copies = {name: p.detach().clone() for name, p in own.items()}
+    call = torch.func.functional_call
+    stacked = torch.func.stack_module_state([made, block(seed=1, **LINEAR)])
+    for run in (
+        lambda: torch.func.grad(lambda p: call(made, p, (x,)).sum())(own),
+        lambda: call(made, copies, (x,)),
+        lambda: torch.vmap(lambda p, b: call(made, (p, b), (x,)))(*stacked),
+        lambda: torch.jit.trace(made, x),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            run()
+        assert not made.started
+    torch.testing.assert_close(call(made, own, (x,)), made(x))
+    torch.testing.assert_close(torch.jit.trace(made, x)(2 * x), made(2 * x))
+
+
+def test_an_input_of_other_channels_does_not_start_it():
+    made = block()
+    with pytest.raises(RuntimeError, match=r"to have 3 channels, but got 4 channels instead"):
+        made(random(2, 4, 8, 8))
+    made(random(2, 3, 6, 7))
+    assert made.report.grid == (6, 7)
+
+
+def test_complex_weights_are_refused():
+    """Their imaginary parts were dropped, and the report was of what was left."""
+    made = block(**LINEAR)
+    with torch.no_grad():
+        made.to(torch.cfloat).level.A.weight.mul_(1j)
+    with pytest.raises(ValueError, match=r"weights of A are torch.complex64, and spectra are of"):
+        made.start((6, 7))
+
+
+def test_a_start_at_the_first_input_of_several_processes_is_told(monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    block(start_size=(6, 7))(random(2, 3, 6, 7))
+    with pytest.warns(UserWarning, match="starts at its first input in every process by itself"):
+        block()(random(2, 3, 6, 7))
