@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -135,7 +136,7 @@ def along_recorded(report: SpectralReport) -> Along | None:
         epoch: tuple(_roots(_of(level, role).roots) for level in report.levels)
         for epoch, role in ((0, "start"), (end, "learned"))
     }
-    notes = (NOT_BETWEEN.format(run=report.run),) if coefficients else (NOTHING_KEPT,)
+    notes = (NOT_BETWEEN.format(run=shlex.quote(report.run)),) if coefficients else (NOTHING_KEPT,)
     epochs, shown = tuple(sorted(roots)), tuple(roots[epoch] for epoch in sorted(roots))
     return Along(report.run, epochs, shown, tuple(moments), end, notes, fingerprint)
 

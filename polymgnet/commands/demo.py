@@ -1,5 +1,6 @@
 """`demo`: what a derived start is worth, from derivation to pictures on the bundled digits."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -47,7 +48,7 @@ def demo(
         console.note(
             f"the demo in {out} was finished before, nothing was done again; --force starts it anew"
         )
-    made, again = None, f"polymgnet report {out}"
+    made, again = None, f"polymgnet report {shlex.quote(str(out))}"
     if not no_report:
         runs = [out / "runs" / Path(row["runs"][0]).name for row in result["table"]]
         with on_interrupt(f"the demo is finished, {again} makes its page"):

@@ -1,6 +1,7 @@
 """`train`: a network, and everything about it in one folder."""
 
 import json
+import shlex
 import signal
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,7 +85,8 @@ def train(
     from nets.training.launch import is_first_rank
     from nets.training.signals import StopRequest
 
-    again = f"train --resume --out {out} goes on"
+    name = shlex.quote(str(out))  # in commands to copy
+    again = f"polymgnet train --resume --out {name} goes on"
     if resume and force:
         raise ValueError(
             "--resume and --force are given; only one is allowed (--force starts again, --resume"
@@ -122,7 +124,7 @@ def train(
         raise Stopped(f"stopped as asked {where}; the state is saved, {again}", number)
     if not as_json:
         console.facts(f"{checked.model.name} on {checked.data.name}{_start(own)}", _facts(result))
-    made, again = None, f"polymgnet report {out}"
+    made, again = None, f"polymgnet report {name}"
     if not no_report:
         with on_interrupt(f"the run is finished, {again} makes its page"):
             command, target = console.command_line(context), out / "report" / PAGE
@@ -130,7 +132,7 @@ def train(
     if as_json:
         console.emit({**result.to_dict(), "run": out, "page": made})
         return
-    console.say(f"Next: polymgnet analyze {out}, polymgnet figures {out}")
+    console.say(f"Next: polymgnet analyze {name}, polymgnet figures {name}")
     console.say(f"One page on it: {made or again}")
 
 

@@ -3,6 +3,7 @@ lost."""
 
 import errno
 import os
+import shlex
 import signal
 import sys
 import tomllib
@@ -52,20 +53,22 @@ def test_full_disk(failed, tmp_path, monkeypatch):
 
 
 def test_signal(failed, document, tmp_path, monkeypatch):
-    """Stopped by a real signal within the first epoch; gone on with what the line names."""
+    """Stopped by a real signal within the first epoch; gone on with the command that the line
+    names, as a shell reads it."""
     from nets.training.trainer import Trainer
 
+    out = tmp_path / "my run"
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "check_finite", lambda self: signal.raise_signal(signal.SIGTERM))
-        said = failed("train", "--out", tmp_path / "run", *SMALL, status=143)
-    again = f"train --resume --out {tmp_path / 'run'} goes on"
-    assert (
-        said == "polymgnet: stopped as asked after step 1, 0 of 2 epochs are complete; the state is"
-        f" saved, {again}\n"
-    )
-    assert document("train", "--resume", "--out", tmp_path / "run")["epochs"] == 2
+        said = failed("train", "--out", out, *SMALL, status=143)
+    start = "polymgnet: stopped as asked after step 1, 0 of 2 epochs are complete; the state is"
+    assert said.startswith(f"{start} saved, polymgnet train ")
+    assert said.endswith(" goes on\n")
+    words = shlex.split(said.removeprefix(start).removesuffix(" goes on\n"))[2:]
+    assert words == ["train", "--resume", "--out", str(out)]
+    assert document(*words)["epochs"] == 2
     # finished; the same options are right too
-    assert document("train", "--out", tmp_path / "run", *SMALL, "--resume")["epochs"] == 2
+    assert document("train", "--out", out, *SMALL, "--resume")["epochs"] == 2
 
 
 def test_a_stop_is_said_once(run, tmp_path, monkeypatch):
@@ -106,7 +109,7 @@ def test_ctrl_c(failed, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "check_finite", lambda self: signal.raise_signal(signal.SIGINT))
     said = failed("train", "--out", tmp_path / "run", *SMALL, status=130)
     assert (
-        said == "polymgnet: interrupted; what was saved is kept, train --resume --out"
+        said == "polymgnet: interrupted; what was saved is kept, polymgnet train --resume --out"
         f" {tmp_path / 'run'} goes on\n"
     )
 

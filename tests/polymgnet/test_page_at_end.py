@@ -25,7 +25,7 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def trained(original, tmp_path):
-    return shutil.copytree(original, tmp_path / "run")
+    return shutil.copytree(original, tmp_path / "my run")  # quoted in commands to copy
 
 
 def numbers_in(path):
@@ -58,7 +58,7 @@ def test_a_run_ends_with_its_page(run, document, trained, pages):
 
 
 def test_without_a_page_the_command_is_named(run, document, trained, pages):
-    last = f"One page on it: polymgnet report {trained}"
+    last = f"One page on it: polymgnet report '{trained}'"
     assert again(run, trained, "--no-report").out.splitlines()[-1] == last
     assert document("train", "--resume", "--out", trained, "--no-report")["page"] is None
     assert not (trained / "report").exists()
@@ -73,7 +73,7 @@ def test_a_page_that_fails_costs_one_line(run, trained, pages, monkeypatch):
     assert done.status == 0
     (line,) = [line for line in done.err.splitlines() if "warning" in line]
     assert "finished, but no page could be made (RuntimeError: of a picture)" in line
-    assert done.out.splitlines()[-1] == f"One page on it: polymgnet report {trained}"
+    assert done.out.splitlines()[-1] == f"One page on it: polymgnet report '{trained}'"
 
 
 def test_of_many_runs_a_seed_of_each_configuration(trained, tmp_path, monkeypatch, capsys):
