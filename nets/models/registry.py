@@ -202,7 +202,7 @@ def register_model(
     Raises
     ------
     ValueError
-        A name that is taken, or that one of a pattern has.
+        A name that is taken, or that one of a pattern has; a function in the place of the class.
 
     Examples
     --------
@@ -219,6 +219,11 @@ def register_model(
     torch.Size([1, 2])
     >>> del MODELS["average"]
     """
+    if not isinstance(build, type) or not issubclass(build, nn.Module):
+        raise ValueError(
+            f"build is {build!r}, must be a class of torch.nn.Module; what a function would call it"
+            " with, give as defaults: register_model(name, build, summary, option=value)"
+        )
     patterns = [pattern for pattern, _ in PATTERNS.values()]
     if name in MODELS or any(re.fullmatch(pattern, name) for pattern in patterns):
         raise ValueError(f"the model {name!r} is there already; give another name")

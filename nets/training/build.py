@@ -66,7 +66,8 @@ def build(
     config: TrainConfig, data: DataSet, *, report: Callable[[str], None] = warnings.warn
 ) -> tuple[nn.Module, dict[str, Any]]:
     """(model, report): the configured model for a data set, started by its seed; with
-    `init.weights`, one line to `report` says which of them were taken."""
+    `init.weights`, one line to `report` says which of them were taken; another which of its blocks
+    images do not reach."""
     generator = torch.Generator().manual_seed(config.train.seed)
     channels, height, width = data.shape
     given = {"in_channels": channels, "num_classes": len(data.classes)} | _options(config)
@@ -86,6 +87,12 @@ def build(
     scheme = _scheme(model, config)
     # blocks of polynomials start here, the same in every process
     blocks = start_blocks(model, sample, generator=generator)
+    own = [(n, one) for n, one in model.named_modules() if isinstance(one, PolynomialBlock)]
+    if idle := [name for name, one in own if one.dim == 2 and not one.started]:
+        report(
+            "no block is shown as a level, for these are given nothing of the images:"
+            f" {', '.join(idle)}"
+        )
     started = initialise(model, scheme, generator=generator, sample=sample, **options)
     said: dict[str, Any] = {"levels": blocks.levels} if blocks.levels else {"scheme": init.scheme}
     if blocks.features is not None:

@@ -46,6 +46,14 @@ def test_a_placement_is_one_entry(tmp_path, monkeypatch):
         nets.create_model("q2", placement="another")
 
 
+@pytest.mark.parametrize("build", [lambda **options: nn.Linear(3, 10), nn.Linear(3, 10), dict])
+def test_a_model_is_a_class(build):
+    """What is none was entered, and every list of models failed on it."""
+    with pytest.raises(ValueError, match=r"must be a class of torch\.nn\.Module; what a function"):
+        nets.register_model("mine", build, "no class")
+    assert "mine" not in nets.list_models()
+
+
 class Linear(nn.Module):
     """The smallest classifier: the average colour, a bias."""
 

@@ -111,7 +111,8 @@ def test_runs_of_earlier_versions_idle_blocks_and_other_levels_have_none(known, 
     path = run / "init.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 2, "levels": []}))
     assert analysis.analyse(run).levels == ()
-    train(tmp_path / "idle", "epochs=1", 'model.options={"idle": true}')
+    (note,) = train(tmp_path / "idle", "epochs=1", 'model.options={"idle": true}').notes
+    assert note == ("no block is shown as a level, for these are given nothing of the images: idle")
     assert analysis.analyse(tmp_path / "idle").levels == ()
     train(tmp_path / "mixed", "epochs=1", "model=mixed")
     assert analysis.analyse(tmp_path / "mixed").levels == ()
