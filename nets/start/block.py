@@ -9,7 +9,9 @@ applied to, which is known at the first forward pass.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import math
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -37,6 +39,9 @@ from nets.start.scheme import Scheme
 from nets.start.schemes import find_scheme, scheme_text
 from nets.start.spectrum import LevelSpectrum
 
+# of a start at the first input: on larger grids it takes minutes, and b hardly changes
+MOST_POINTS, MOST_UNKNOWNS, FEWEST_POINTS = 128, 2**16, 8
+
 
 class PolynomialBlock(nn.Module):
     """Smoothing steps with polynomials in one convolution A, as a layer that starts itself.
@@ -59,8 +64,9 @@ class PolynomialBlock(nn.Module):
         option ``features`` it waits for `start_blocks`: no block knows what is read at the end.
     start_size
         The grid, a number of points for each dimension, for which it is started now; None: at the
-        first forward pass, for the grid of its input. Other sizes are welcome later: on more than a
-        few points an axis, b hardly depends on them.
+        first forward pass, for the grid of its input, with long axes shortened (to 128 points, and
+        to 65,536 unknowns where that leaves 8). Other sizes are welcome later: on more than a few
+        points an axis, b hardly depends on them.
     operator
         Start of A: ``keep`` (torch's own, uniform in ±1/sqrt(fan_in)), ``random`` (the same, drawn
         at the start), ``laplacian`` or ``shifted``.
@@ -211,8 +217,18 @@ class PolynomialBlock(nn.Module):
             # a compiled network takes over behind this: nothing of the start is for its tracer
             tracer = "torch._dynamo" in sys.modules
             start = torch.compiler.disable(self.start) if tracer else self.start  # type: ignore[no-untyped-call]
-            start(size)
+            start(self._shortened(size))
         self._waits = False
+
+    def _shortened(self, size: Sequence[int]) -> tuple[int, ...]:
+        """The grid with its long axes cut to one length, on which a start takes seconds."""
+
+        def unknowns(side: int) -> int:
+            return self.level.A.in_channels * math.prod(min(side, n) for n in size)
+
+        sides = range(FEWEST_POINTS + 1, MOST_POINTS + 1)
+        side = FEWEST_POINTS + bisect.bisect_right(sides, MOST_UNKNOWNS, key=unknowns)
+        return tuple(min(side, n) for n in size)
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
@@ -283,7 +299,9 @@ def _started(model: nn.Module, images: Tensor, generator: torch.Generator | None
         block = cast("PolynomialBlock", module)
         size = (given[0] if given else named["x"]).shape[2:]
         if block in waiting and block not in sizes:
-            spectra[block] = block._spectrum(size, generator)
+            # of images a run shows b and max |q| on the very grid
+            grid = size if block.dim == 2 else block._shortened(size)
+            spectra[block] = block._spectrum(grid, generator)
             block._start(waiting[block], spectra[block], generator)
         sizes.setdefault(block, size)
 

@@ -12,6 +12,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from torch.optim.swa_utils import AveragedModel
 
 import nets
+from nets.start.block import start_blocks
 from nets.start.operators import operator_spectra
 
 LINEAR = {"placement": "plain", "residual": "identity"}
@@ -202,3 +203,36 @@ def test_a_start_at_the_first_input_of_several_processes_is_told(monkeypatch):
     block(start_size=(6, 7))(random(2, 3, 6, 7))
     with pytest.warns(UserWarning, match="starts at its first input in every process by itself"):
         block()(random(2, 3, 6, 7))
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "grid"),
+    [
+        (4, (16000,), (128,)),
+        (2, (300, 7), (128, 7)),
+        (256, (56, 60), (16, 16)),  # 256 * 16^2 = 2^16
+        (256, (56, 4), (56, 4)),
+        (512, (20, 21), (11, 11)),
+        (1024, (9, 30, 12), (8, 8, 8)),
+        (2, (33, 6, 5), (33, 6, 5)),
+    ],
+)
+def test_a_start_at_a_large_first_input_is_on_a_smaller_grid(channels, size, grid):
+    """It took minutes for audio of 16,000 samples; b is nearly that of the long axis."""
+    made = nets.PolynomialBlock(channels, dim=len(size))
+    assert made._shortened(size) == grid
+    if channels > 8:
+        return
+    made(random(2, channels, *size))
+    assert made.report.grid == grid
+    (found,) = operator_spectra([made.level.A], [tuple(min(n, 400) for n in size)])
+    assert made.report.radius == pytest.approx(found.radius, rel=5e-3)
+
+
+@pytest.mark.parametrize("size", [(1000,), (140, 3)])
+def test_blocks_of_a_network_on_long_axes(size):
+    """Of images alone the spectra are those of the very grid, as a run shows them."""
+    dim = len(size)
+    made = nn.Sequential(nets.PolynomialBlock(2, dim=dim, start="bounded"))
+    start_blocks(made, random(2, 2, *size))
+    assert made[0].report.grid == (size if dim == 2 else (128,))
