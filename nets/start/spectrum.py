@@ -118,7 +118,13 @@ class LevelSpectrum(Eigenvalues):
         polynomials for other operators are scaled to b^power.
 
         Its lower end is (b / 4)^power where all eigenvalues are known and positive, else 0.
+        ValueError where b is 0 or no number.
         """
+        if not 0 < self.radius < math.inf:
+            raise ValueError(
+                f"the spectral radius of a level's A is {self.radius:g}, by which no polynomial can"
+                " be scaled: give A weights that are not all 0, and finite, or start by none"
+            )
         positive, b = self.complete and self.is_positive, self.radius
         where = " x ".join(map(str, self.grid))
         name = "a level's A" + (f"^{power}" if power > 1 else "")

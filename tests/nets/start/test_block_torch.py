@@ -236,3 +236,15 @@ def test_blocks_of_a_network_on_long_axes(size):
     made = nn.Sequential(nets.PolynomialBlock(2, dim=dim, start="bounded"))
     start_blocks(made, random(2, 2, *size))
     assert made[0].report.grid == (size if dim == 2 else (128,))
+
+
+@pytest.mark.parametrize("weight", [0.0, float("nan")])
+def test_an_operator_without_a_spectral_radius_is_told(weight):
+    """As after a start of every branch at 0; with `none` it is the identity that was meant."""
+    made, x = block(**LINEAR), random(2, 3, 6, 7)
+    nn.init.constant_(made.level.A.weight, weight)
+    with pytest.raises(ValueError, match=rf"radius of a level's A is {weight:g}, .* start by none"):
+        made(x)
+    assert not made.started
+    made.scheme = "none"
+    assert made(x).equal(x) or np.isnan(weight)
