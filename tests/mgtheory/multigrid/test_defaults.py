@@ -124,3 +124,40 @@ def test_tolerances_are_relative_absolute_or_to_the_start(kind):
     assert hierarchy.solve(0 * problem.b).iterations == 0
     with pytest.raises(ValueError, match="atol is -1"):
         hierarchy.solve(problem.b, atol=-1)
+
+
+@pytest.mark.parametrize("backend", ["sparse", "stencil"])
+@pytest.mark.parametrize("krylov", [None, "cg", "minres", "gmres"])
+def test_solve_goes_on_from_a_start(backend, krylov):
+    """From x with a residual of 1e-6 fewer steps are needed than from 0, and from the solution
+    none."""
+    problem = poisson((63, 63))
+    options = {"backend": backend, "coarsest": 64, "krylov": krylov, "tol": 1e-8}
+    whole = solve(problem, **options)
+    near = solve(problem, **{**options, "tol": 1e-4}).x
+    kept = near.copy()
+    found = solve(problem, x0=near, **options)
+    assert found.converged
+    assert found.residual_norms[0] == pytest.approx(np.linalg.norm(problem.b - problem.A @ near))
+    assert found.iterations < whole.iterations or krylov == "gmres"  # of 10 steps
+    np.testing.assert_array_equal(near, kept)
+    assert solve(problem, x0=found.x, **options).iterations == 0
+
+
+def test_a_start_has_v_cycles_and_a_full_pass_where_that_is_asked_for():
+    problem = poisson((63, 63))
+    x0 = np.random.default_rng(0).standard_normal(63**2)
+    hierarchy = Hierarchy.build(problem, dtype="auto")
+    for cycle, own in ((None, "V"), ("W", "W"), ("FMG", "FMG")):
+        found = solve(problem, x0=x0, cycle=cycle)
+        expected = hierarchy.solve(problem.b, x0, cycle=own)
+        np.testing.assert_allclose(found.residual_norms, expected.residual_norms, rtol=1e-6)
+    with pytest.raises(ValueError, match="an FMG cycle starts from 0"):
+        solve(problem, x0=x0, cycle="FMG", backend="stencil")
+
+
+@pytest.mark.parametrize("given", [{"backend": "sparse"}, {"smoother": "jacobi", "pre": 2}])
+def test_what_a_built_hierarchy_cannot_take_is_refused(given):
+    problem = poisson((15, 15))
+    with pytest.raises(ValueError, match=f"^{', '.join(given)} beside a hierarchy"):
+        solve(problem, Hierarchy.build(problem), **given)
