@@ -196,7 +196,12 @@ def check_axes(axes: Any, dim: int, *, names: str = "") -> tuple[int, ...]:
 def check_vector(given: Any, n: int, dtype: Any, name: str, *, finite: bool = True) -> NDArray[Any]:
     """A finite vector of shape (n,) or (n, 1), as a new array of shape (n,) in the common floating
     type with `dtype`; with ``finite=False`` infinite values pass, and it may be the given one."""
-    vector = np.asarray(given)
+    try:
+        vector = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        vector = np.asarray(None)
+    if vector.shape == () and vector.dtype == object:  # a sparse array too
+        raise ValueError(f"{name} is {_article(given)}, must be an array of shape ({n},)")
     if vector.shape not in ((n,), (n, 1)):
         raise ValueError(f"{name} has shape {vector.shape}, must be ({n},)")
     if (
