@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -47,6 +48,7 @@ CANVASES: dict[str, Any] = {
 About = tuple[str, str]
 SINGLE, DOUBLE = 3.35, 7.0  # widths of one and two columns of a paper, in inches (85 and 178 mm)
 DPI = 200  # of PNG, for the screen; print has the PDF
+LEAST_LINE = 10  # letters of a line of a legend
 FINER = 1.5  # times as many in what a PDF holds as an image
 
 BLACK, GREY, LIGHT_GREY = "#000000", "#8C8C8C", "#B8B8B8"
@@ -215,9 +217,13 @@ def finished(ax: Axes, xlabel: str, ylabel: str, *, legend: bool) -> Axes:
     if legend and made is not None and made.get_layout_engine() is None:
         entries = _entries([ax])
         ax.legend(list(entries.values()), list(entries), loc="best")
-    elif legend:
+    elif legend and made is not None:
         place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
-        _fitted(ax.legend, _entries([ax]), ax.get_window_extent().width, **place)
+        width = ax.get_window_extent().width
+        engine: Any = made.get_layout_engine()
+        engine.execute(made.figure)  # labels of ticks make the axes narrower
+        width = min(width, ax.get_window_extent().width)
+        _fitted(ax.legend, _entries([ax]), width, **place)
     return ax
 
 
@@ -240,7 +246,20 @@ def _fitted(
         if legend.get_window_extent().width <= 0.95 * width:
             return legend
         legend.remove()
-    return add(list(entries.values()), list(entries), **place)
+    legend = add(list(entries.values()), list(entries), **place)
+    _break_lines(legend, width)
+    return legend
+
+
+def _break_lines(legend: Legend, width: float) -> None:
+    """Names that are too long for the width, in pixels, broken into lines."""
+    extents = [text.get_window_extent().width for text in legend.get_texts()]
+    beside = legend.get_window_extent().width - max(extents, default=0.0)
+    room = max(0.95 * width - beside, 0.25 * width)
+    for text, extent in zip(legend.get_texts(), extents):
+        if extent > room:
+            name = text.get_text()
+            text.set_text(fill(name, max(LEAST_LINE, int(len(name) * room / extent))))
 
 
 def _entries(axes: Iterable[Axes]) -> dict[str, Any]:
