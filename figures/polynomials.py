@@ -13,7 +13,6 @@ from matplotlib.ticker import (
     FuncFormatter,
     MaxNLocator,
     NullFormatter,
-    SymmetricalLogLocator,
 )
 from numpy.typing import ArrayLike
 
@@ -30,7 +29,8 @@ SHOWN_POINTS = 4000
 FEW_POINTS = 300  # up to so many are drawn larger
 BEYOND = 2.0  # eigenvalues that reach further are not in units of b, which may be an estimate
 CIRCLE = 181  # points of half a circle
-MOST_DECADES = 4  # with ticks between the powers of ten
+MOST_DECADES = 4  # with ticks between the powers of ten, and at 1
+MOST_TICKS = 6
 
 
 def draw_polynomials(
@@ -145,9 +145,9 @@ def linear_then_logarithmic(ax: Axes) -> None:
     Between the powers of ten stand small ticks, with numbers where there are few powers.
     """
     ax.set_yscale("asinh", linear_width=1.0)
-    ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
     low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(FixedLocator(_powers(low, high)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
     decades = int(np.ceil(np.log10(max(abs(low), abs(high), 10.0))))
     # a tick is an object that is laid out several times, half of a figure's time where all are made
     decades = 0 if decades > MOST_DECADES else decades
@@ -157,6 +157,17 @@ def linear_then_logarithmic(ax: Axes) -> None:
     named = FuncFormatter(lambda value, position: _short(value) if abs(value) in (2, 5) else "")
     ax.yaxis.set_minor_formatter(named if few else NullFormatter())
     ax.tick_params(axis="y", which="minor", labelsize="x-small")
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """0 and powers of ten of both signs, as many as have room beside one another; 1 where there are
+    few."""
+    up, down = (max(0.0, float(np.log10(max(end, 1.0)))) for end in (high, -low))
+    decades = up + down + 2.0 * float(np.log10(np.e) * np.arcsinh(1.0))
+    stride = max(1, int(np.ceil(decades / MOST_TICKS)))
+    powers = [10.0**k for k in range(0 if decades <= MOST_DECADES else stride, 309, stride)]
+    upper, lower = ([p for p in powers if p <= end] for end in (high, -low))
+    return [*(-p for p in lower[::-1]), 0.0, *upper]
 
 
 def _short(value: float) -> str:

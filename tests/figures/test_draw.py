@@ -1,6 +1,8 @@
 """What is drawn is the data: curves equal the theory's numbers, axes have names and units, legends
 name every curve."""
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, QuadMesh
@@ -22,6 +24,7 @@ from figures import (
 from figures.curves import plain_labels
 from figures.damping import amplified, colour_bar, colour_limit, draw_amplified, draw_disc
 from figures.gallery import GALLERY
+from figures.polynomials import linear_then_logarithmic
 from figures.runs.several import draw_compared
 from figures.spectra import draw_root_strip, piled_up
 from figures.style import ROLES, figure, look_of, looks, paper
@@ -356,6 +359,26 @@ def test_axis_that_is_linear_then_logarithmic_says_so(ax):
     named = {text.get_text() for text in ax.yaxis.get_minorticklabels()}
     assert {"−2", "−5"} <= named
     assert "−3" not in named
+
+
+@pytest.mark.parametrize("reach", [2.5, 30.0, 90.0, 1e3, 2e5, 1e9, 1e26])
+@pytest.mark.parametrize("below", [1.0, 1e3, 1e26])
+def test_its_numbers_do_not_lie_on_one_another(reach, below):
+    """In panels as low as those of runs; 0 and a power of ten or more are among them."""
+    with paper():
+        made, axes = figure(height=2.3)
+        axes[0, 0].plot([0.0, 1.0], [reach, -min(below, reach)])
+        linear_then_logarithmic(axes[0, 0])
+        made.draw_without_rendering()
+        low, high = axes[0, 0].get_ylim()
+        shown = [
+            (y, text.get_window_extent())
+            for y, text in zip(axes[0, 0].get_yticks(), axes[0, 0].get_yticklabels())
+            if low <= y <= high
+        ]
+    assert {0.0} < {y for y, _ in shown}
+    boxes = [box for _, box in shown]
+    assert all(one.y1 <= other.y0 for one, other in itertools.pairwise(boxes))
 
 
 @pytest.mark.parametrize("low", [0.51, 0.99, 1.01, 2.01, 5.1])
