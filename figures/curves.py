@@ -43,7 +43,7 @@ def draw_training(
     counted
         Whether the legend says how many runs a curve stands for.
     """
-    single, styles = True, looks(labelled(runs, "runs", "[an array for each run]"))
+    single, styles = True, looks(labelled(runs, "runs", "[an array for each run]"), ax)
     for label, given in runs.items():
         arrays = [np.asarray(values, dtype=float) * factor for values in given]
         if not arrays or any(values.ndim != 1 for values in arrays):
@@ -96,7 +96,7 @@ def draw_convergence(
     steps
         What is counted, instead of cycles.
     """
-    styles = looks(labelled(histories, "histories", "residual norms"))
+    styles = looks(labelled(histories, "histories", "residual norms"), ax)
     if work is not None and (lacking := [label for label in histories if label not in work]):
         raise ValueError(f"work has no {lacking[0]!r}, which is in the histories")
     for label, given in histories.items():
@@ -137,7 +137,7 @@ def draw_factors(
     log
         Logarithmic vertical axis.
     """
-    styles, every = looks(labelled(factors, "factors", "(x, factors)")), list[float]()
+    styles, every = looks(labelled(factors, "factors", "(x, factors)"), ax), list[float]()
     for label, given in factors.items():
         x, y = _pair(given, label)
         every += y.tolist()
@@ -165,7 +165,7 @@ def draw_time_per_unknown(
     timings
         Label -> (unknowns, seconds).
     """
-    styles = looks(labelled(timings, "timings", "(unknowns, seconds)"))
+    styles = looks(labelled(timings, "timings", "(unknowns, seconds)"), ax)
     for label, given in timings.items():
         n, seconds = _pair(given, label)
         ax.loglog(n, 1e9 * seconds / n, label=label, **styles[label].marked)

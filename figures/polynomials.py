@@ -122,7 +122,7 @@ def draw_polynomials(
             reach = max(reach, float(bound.max()))
             light: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1.5}
             ax.plot(t, bound, label="the others at most: max |q| on |λ| = t", **light)
-    styles = looks(curves)
+    styles = looks(curves, ax)
     for k, (label, values) in enumerate(curves.items()):
         ax.plot(t, values, label=named(label), zorder=3 + k, **styles[label].line)
     ylabel = "residual polynomial q" if eigenvalues is None else "q of curves, |q| of points"

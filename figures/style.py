@@ -141,13 +141,24 @@ def look_of(label: str, index: int) -> Look:
     return look(list(FAMILIES).index(label) if label in FAMILIES else index)
 
 
-def looks(labels: Iterable[str]) -> dict[str, Look]:
+def looks(labels: Iterable[str], ax: Axes | None = None) -> dict[str, Look]:
     """The looks of the curves of one figure: those of roles and families, and for other labels the
-    first that none of them has."""
+    first that none of them has, nor a curve that is on the axes already, but for a label's own."""
     wanted = list(labels)
+    there = {} if ax is None else dict(zip(*_drawn(ax)))
     known = {label: look_of(label, 0) for label in wanted if label in ROLES or label in FAMILIES}
-    free = (one for one in map(look, itertools.count()) if one not in known.values())
+    again = [label for label in wanted if label not in known and there.get(label) in COLOURS]
+    known |= {label: look(COLOURS.index(there[label])) for label in again}
+    taken = set() if {*COLOURS} <= {*there.values()} else {*there.values()}
+    every = map(look, itertools.count())
+    free = (one for one in every if one not in known.values() and one.colour not in taken)
     return known | dict(zip((label for label in wanted if label not in known), free))
+
+
+def _drawn(ax: Axes) -> tuple[list[str], list[Any]]:
+    """Labels and colours of the curves on the axes."""
+    curves = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
+    return [str(line.get_label()) for line in curves], [line.get_color() for line in curves]
 
 
 def named(label: str) -> str:
@@ -300,7 +311,7 @@ def save(made: Figure, path: str | os.PathLike[str], *, about: About = ("", ""))
     Parameters
     ----------
     path
-        Without suffix; missing folders are made.
+        Without suffix, or with that of one of the two; missing folders are made.
     about
         Title and caption, which the files carry within.
 
@@ -309,6 +320,7 @@ def save(made: Figure, path: str | os.PathLike[str], *, about: About = ("", ""))
     The two paths, PNG first.
     """
     base = Path(path)
+    base = base.with_suffix("") if base.suffix.lower() in (".png", ".pdf") else base
     base.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix in (".png", ".pdf"):

@@ -101,7 +101,7 @@ def draw_level_factors(
     """
     labelled(factors, "factors", "a number a level")
     levels = max((len(values) for values in factors.values()), default=1)
-    largest, styles = 1.0, looks(factors)
+    largest, styles = 1.0, looks(factors, ax)
     for k, (label, values) in enumerate(factors.items()):
         numbers = np.array([np.nan if value is None else value for value in values], dtype=float)
         largest = max(largest, float(np.nanmax(numbers, initial=1.0)))
@@ -131,7 +131,7 @@ def draw_compared(
     groups
         Label -> polynomials in units of b, one for each run (seed).
     """
-    t, styles = np.linspace(0.0, 1.0, 401), looks(groups)
+    t, styles = np.linspace(0.0, 1.0, 401), looks(groups, ax)
     for label, polynomials in groups.items():
         sizes = np.maximum([np.abs(q(t)) for q in polynomials], SMALLEST)
         ax.semilogy(t, sizes.mean(axis=0), label=named(label), **styles[label].line)

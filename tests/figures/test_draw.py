@@ -27,7 +27,7 @@ from figures.gallery import GALLERY
 from figures.polynomials import linear_then_logarithmic
 from figures.runs.several import draw_compared
 from figures.spectra import draw_root_strip, piled_up
-from figures.style import ROLES, figure, look_of, looks, paper
+from figures.style import ROLES, figure, look_of, looks, paper, save
 from mgtheory import (
     ResidualPolynomial,
     derive,
@@ -597,3 +597,21 @@ def test_what_cannot_be_drawn_is_refused(ax, name):
     draw, said = WRONG[name]
     with pytest.raises(ValueError, match=said):
         draw(ax)
+
+
+def test_curves_drawn_one_after_another_look_different(ax):
+    """As in a loop with a call for each; a label that comes again looks as before."""
+    names = [f"q{k}" for k in range(9)]
+    for name in [*names, names[2]]:
+        draw_convergence(ax, {name: [1.0, 0.1]}, legend=False)
+    colours = [line(ax, name).get_color() for name in [*names[:2], *names[3:]]]
+    assert len({*colours}) == 8
+    assert len({one.get_color() for one in ax.lines if one.get_label() == names[2]}) == 1
+    draw_convergence(ax, {"one more": [1.0, 0.1]}, legend=False)  # colours come again
+
+
+@pytest.mark.parametrize("name", ["a", "a.png", "a.PDF", "a.1"])
+def test_both_files_have_the_name_that_is_given(ax, tmp_path, name):
+    written = save(ax.get_figure(), tmp_path / name)
+    base = "a.1" if name == "a.1" else "a"
+    assert written == [tmp_path / f"{base}.png", tmp_path / f"{base}.pdf"]
