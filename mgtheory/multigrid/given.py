@@ -147,6 +147,8 @@ def check_work(given: np.dtype[Any], dtype: Any, problem: Problem | None) -> np.
     work = check_dtype(given if dtype is None else dtype)
     if np.issubdtype(given, np.complexfloating) and not np.issubdtype(work, np.complexfloating):
         raise ValueError(f"A is {given}, the cycle's type {work} must be complex too")
+    if np.issubdtype(work, np.complexfloating) and not np.issubdtype(given, np.complexfloating):
+        raise ValueError(f"A is {given}, the cycle's type {work} must be real too")
     return work
 
 

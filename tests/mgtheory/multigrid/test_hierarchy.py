@@ -320,6 +320,7 @@ GRID = poisson((9, 9))
         ({"degree": True}, "degree is True"),
         ({"degree": [2, 0], "coarsest": 1}, "degree is 0 on level 1"),
         ({"degree": [2, 3], "smoother": "jacobi"}, "a degree belongs to a polynomial family"),
+        ({"dtype": np.complex64}, "A is float64, the cycle's type complex64 must be real too"),
         ({"dtype": "x"}, "dtype is 'x', allowed are: float32"),
         ({"max_levels": 0}, "max_levels is 0, must be a whole number from 1"),
         ({"coarsest": -5}, "coarsest is -5, must be a whole number from 1"),
