@@ -269,8 +269,9 @@ def _break_lines(legend: Legend, width: float) -> None:
     room = max(0.95 * width - beside, 0.25 * width)
     for text, extent in zip(legend.get_texts(), extents):
         if extent > room:
-            name = text.get_text()
-            text.set_text(fill(name, max(LEAST_LINE, int(len(name) * room / extent))))
+            lines = text.get_text().splitlines()
+            most = max(LEAST_LINE, int(max(map(len, lines)) * room / extent))
+            text.set_text("\n".join(fill(line, most) for line in lines))
 
 
 def _entries(axes: Iterable[Axes]) -> dict[str, Any]:
