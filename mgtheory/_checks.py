@@ -175,7 +175,8 @@ def _listed(value: Any) -> tuple[Any, ...]:
 def check_callable(value: Any, name: str) -> None:
     """None, or something that can be called."""
     if not (value is None or callable(value)):
-        raise ValueError(f"{name} is {value!r}, must be callable")
+        given = repr(value) if is_number(value) or isinstance(value, str) else _article(value)
+        raise ValueError(f"{name} is {given}, must be callable")
 
 
 def check_name(value: Any, known: Sequence[str], what: str) -> str:

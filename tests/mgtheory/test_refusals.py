@@ -12,6 +12,7 @@ from mgtheory import (
     Stencil,
     compare_smoothers,
     derive,
+    poisson,
     solve,
 )
 from mgtheory.families import FAMILIES, get_family
@@ -182,6 +183,8 @@ CALLS = {
         keyword(compare_smoothers, "degrees", PROBLEM, families=["mls"], repeats=1),
         ["x", object(), None, 2, "2"],
     ),
+    "coefficient": (keyword(poisson, "coefficient", (7, 7)), [*NEVER, 2.0, np.ones((7, 7))]),
+    "f": (keyword(poisson, "f", (7, 7)), [*NEVER, 2.0, np.ones((7, 7))]),
     "right-hand side": (
         lambda v: solve(PROBLEM, b=v),
         [*NEVER, 3, np.ones((7, 2)), csr_array(np.ones((7, 1)))],
