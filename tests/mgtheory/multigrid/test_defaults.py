@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from mgtheory import Hierarchy, Solution, StencilHierarchy, poisson
 from mgtheory.multigrid.loop import Stop, drive
@@ -161,3 +162,22 @@ def test_what_a_built_hierarchy_cannot_take_is_refused(given):
     problem = poisson((15, 15))
     with pytest.raises(ValueError, match=f"^{', '.join(given)} beside a hierarchy"):
         solve(problem, Hierarchy.build(problem), **given)
+
+
+def test_a_hierarchy_of_another_matrix_is_a_preconditioner_alone():
+    """Its cycles solved that one, and said that this is solved."""
+    problem = poisson((31, 31))
+    A, b = problem.A, problem.b
+    other = Hierarchy.build(
+        2.0 * A + sp.diags_array(np.linspace(0.0, 100.0, b.size)), shape=(31, 31)
+    )
+    for one in (problem, A):
+        with pytest.raises(ValueError, match="built for another matrix, which its cycles solve"):
+            solve(one, other, b=b)
+        found = solve(one, other, b=b, krylov="cg")
+        assert np.linalg.norm(b - A @ found.x) <= 1e-8 * np.linalg.norm(b)
+    own = Hierarchy.build(A, shape=(31, 31))
+    for same in (A, A.tocsc(), A.tocoo(), sp.csr_matrix(A), poisson((31, 31)), A * (1 + 1e-15)):
+        assert solve(same, own, b=b).converged
+    with pytest.raises(ValueError, match="built for another matrix"):
+        solve(poisson((15, 15)), own)
