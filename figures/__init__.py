@@ -4,9 +4,10 @@
 A ``draw_x(ax, data, ...)`` function draws on axes that are given, and returns them; `style.paper`
 and `style.figure` give the look and the sizes.
 
-The chapters, each building on those before it: `curves`, `damping`, `polynomials` and `spectra`
-draw on axes; `gallery`, `runs` and `studies` make whole figures of the theory, of runs and of
-studies; `registry` has those of theory and runs by name; `page` is one interactive page.
+The chapters, each building on those before it: `given` checks data, `style` has the look; `curves`,
+`damping`, `polynomials` and `spectra` draw on axes; `gallery`, `runs` and `studies` make whole
+figures of the theory, of runs and of studies; `registry` has those of theory and runs by name;
+`page` is one interactive page.
 """
 
 from importlib import import_module

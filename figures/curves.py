@@ -4,13 +4,16 @@ time per unknown."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from figures.given import labelled, residual_norms
 from figures.style import GUIDE, finished, looks, named
+from mgtheory.multigrid.solution import Solution
 
 
 def draw_training(
@@ -40,9 +43,13 @@ def draw_training(
     counted
         Whether the legend says how many runs a curve stands for.
     """
-    single, styles = True, looks(runs)
+    single, styles = True, looks(labelled(runs, "runs", "[an array for each run]"), ax)
     for label, given in runs.items():
         arrays = [np.asarray(values, dtype=float) * factor for values in given]
+        if not arrays or any(values.ndim != 1 for values in arrays):
+            raise ValueError(
+                f"runs {label!r} must be a list of runs, each one an array of a value an epoch"
+            )
         length = min(values.size for values in arrays)
         if not length:
             continue
@@ -61,13 +68,13 @@ def draw_training(
         plain_labels(ax)
     if single:
         ax.set_xlim(0.5, 1.5)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax)
     return finished(ax, "epoch", ylabel, legend=legend)
 
 
 def draw_convergence(
     ax: Axes,
-    histories: Mapping[str, ArrayLike],
+    histories: Mapping[str, ArrayLike | Solution],
     *,
     work: Mapping[str, float] | None = None,
     tolerance: float | None = None,
@@ -80,7 +87,7 @@ def draw_convergence(
     Parameters
     ----------
     histories
-        Label -> true residual 2-norms, one more than cycles.
+        Label -> true residual 2-norms, one more than cycles, or the `Solution` that has them.
     work
         Label -> work units of a cycle (fine-grid products with A); without it the axis counts
         cycles.
@@ -89,22 +96,20 @@ def draw_convergence(
     steps
         What is counted, instead of cycles.
     """
-    styles = looks(histories)
+    styles = looks(labelled(histories, "histories", "residual norms"), ax)
+    if work is not None and (lacking := [label for label in histories if label not in work]):
+        raise ValueError(f"work has no {lacking[0]!r}, which is in the histories")
     for label, given in histories.items():
-        norms = np.asarray(given, dtype=float)
-        if norms.size < 1 or not norms[0] > 0:
-            raise ValueError(
-                f"history {label!r} starts with {norms[:1].tolist()}, must start with a residual"
-                " norm > 0"
-            )
+        norms = residual_norms(given, label)
+        diverged = not norms[-1] <= norms[0]  # not a number too
         # a residual that is exactly 0 has no place on this axis
         norms = np.where(norms > 0, norms, np.nan)
         x = np.arange(norms.size) * (1.0 if work is None else work[label])
-        name = f"{named(label)}, diverged" if norms[-1] > norms[0] else named(label)
+        name = f"{named(label)}, diverged" if diverged else named(label)
         every = max(1, norms.size // 12)
         ax.semilogy(x, norms / norms[0], label=name, markevery=every, **styles[label].marked)
     if work is None:
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(ax)
     if tolerance:
         ax.axhline(tolerance, label="tolerance", **GUIDE)
     xlabel = steps if work is None else "work (fine-grid products with A)"
@@ -132,17 +137,17 @@ def draw_factors(
     log
         Logarithmic vertical axis.
     """
-    styles = looks(factors)
+    styles, every = looks(labelled(factors, "factors", "(x, factors)"), ax), list[float]()
     for label, given in factors.items():
-        x, y = (np.asarray(values, dtype=float) for values in given)
+        x, y = _pair(given, label)
+        every += y.tolist()
         ax.plot(x, y, label=label, **styles[label].marked)
     if log:
         ax.set_yscale("log")
         plain_labels(ax)
-    largest = max((float(np.max(y)) for _, y in factors.values()), default=0.0)
-    if largest >= 1.0:
+    if any(found >= 1.0 for found in every):
         ax.axhline(1.0, **GUIDE)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax)
     return finished(ax, xlabel, ylabel, legend=legend)
 
 
@@ -160,11 +165,27 @@ def draw_time_per_unknown(
     timings
         Label -> (unknowns, seconds).
     """
-    styles = looks(timings)
+    styles = looks(labelled(timings, "timings", "(unknowns, seconds)"), ax)
     for label, given in timings.items():
-        n, seconds = (np.asarray(values, dtype=float) for values in given)
+        n, seconds = _pair(given, label)
         ax.loglog(n, 1e9 * seconds / n, label=label, **styles[label].marked)
     return finished(ax, "unknowns", "time per unknown (ns)", legend=legend)
+
+
+def whole_numbers(ax: Axes) -> None:
+    """Whole numbers alone on the horizontal axis, of a single point too."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _pair(given: Any, label: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Horizontal and vertical values, as many; None is no number."""
+    try:
+        x, y = (np.asarray(values, dtype=float) for values in given)
+    except (TypeError, ValueError):
+        x, y = np.zeros(1), np.zeros(0)
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"{label!r} must be a pair of as many horizontal as vertical values")
+    return x, y
 
 
 def plain_labels(ax: Axes) -> None:

@@ -15,7 +15,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from figures.style import BLACK, DASHES, finished, heat_map
-from mgtheory.fourier import grid_frequencies
+from mgtheory._checks import check_array, check_finite
+from mgtheory.fourier import FourierFactor, grid_frequencies
 from mgtheory.polynomials.residual import ResidualPolynomial
 
 ABOVE_ONE = 1.0 + 1e-9  # q(0) = 1 exactly at the constant mode: rounding there is no amplification
@@ -24,7 +25,7 @@ LOWER_PART = 0.6
 
 
 def draw_damping(
-    ax: Axes, damping: ArrayLike, *, limit: float | None = None, title: str = ""
+    ax: Axes, damping: ArrayLike | FourierFactor, *, limit: float | None = None, title: str = ""
 ) -> Axes:
     """|q| of each mode in colour, linear from 0 to 1; amplified modes (above 1) in reds by their
     logarithm, with a black outline.
@@ -33,15 +34,24 @@ def draw_damping(
     ----------
     damping
         Shape (H, W), both at least 2: what one smoothing leaves of the modes of a periodic grid, in
-        the order of `mgtheory.fourier.grid_frequencies`, ascending in (-pi, pi]. The modes
-        at pi are drawn at -pi too.
+        the order of `mgtheory.fourier.grid_frequencies`, ascending in (-pi, pi]; or what
+        `smoothing_factor` returns, which has it. The modes at pi are drawn at -pi too.
     limit
         Upper end of the colour scale, so that several panels share one: `colour_limit` of all of
         them. By default that of this one.
     title
         A short line above the panel.
     """
-    values = np.asarray(damping, dtype=float)
+    known: Any = damping
+    if isinstance(damping, FourierFactor):
+        known = damping.damping
+        if damping.frequencies.max() < 0.99 * np.pi:
+            raise ValueError(
+                "damping is the factor of a cycle, which couples modes; a map is of what"
+                " smoothing_factor returns"
+            )
+    values = check_array(known, "damping", real=True)
+    check_finite(values, "damping")
     if values.ndim != 2 or min(values.shape) < 2:
         raise ValueError(
             f"damping has shape {values.shape}, must be (H, W) with at least 2 modes an axis"

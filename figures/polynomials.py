@@ -13,32 +13,36 @@ from matplotlib.ticker import (
     FuncFormatter,
     MaxNLocator,
     NullFormatter,
-    SymmetricalLogLocator,
 )
 from numpy.typing import ArrayLike
 
+from figures.given import Drawn, labelled, polynomial
+from figures.given import eigenvalues as checked_eigenvalues
 from figures.style import GREY, GUIDE, LIGHT_GREY, finished, looks, named
-from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory._checks import check_name
 
 # a larger |q| is drawn on an axis that is logarithmic beyond 1, or on pages as a whole
 LINEAR_UP_TO = 2.0
 SCALE = "linear to ±1, logarithmic beyond"
 FEW = 30.0  # up to this size 2 and 5 have numbers too
 SHOWN_POINTS = 4000
+FEW_POINTS = 300  # up to so many are drawn larger
+BEYOND = 2.0  # eigenvalues that reach further are not in units of b, which may be an estimate
 CIRCLE = 181  # points of half a circle
-MOST_DECADES = 4  # with ticks between the powers of ten
+MOST_DECADES = 4  # with ticks between the powers of ten, and at 1
+MOST_TICKS = 6
 
 
 def draw_polynomials(
     ax: Axes,
-    polynomials: Mapping[str, ResidualPolynomial],
+    polynomials: Mapping[str, Drawn],
     *,
-    interval: tuple[float, float] = (0.0, 1.0),
+    interval: tuple[float, float] | None = None,
     high: tuple[float, float] | None = None,
     eigenvalues: ArrayLike | None = None,
     spectrum_of: str | None = None,
     disc: bool = False,
-    xlabel: str = "t / b",
+    xlabel: str | None = None,
     legend: bool = True,
 ) -> Axes:
     """q(t) against t for each polynomial, on one scale.
@@ -46,40 +50,65 @@ def draw_polynomials(
     Parameters
     ----------
     polynomials
-        Label -> q, all scaled to the same operator. The labels theory, start, learned and effective
-        have looks of their own.
+        Label -> q, or what `derive` returns. The labels theory, start, learned and effective have
+        looks of their own.
     interval
-        The range of t.
+        The range of t, for polynomials of one operator, drawn as they are. Without it the range is
+        (0, 1), in units of b: each polynomial that knows its operator is drawn in units of that
+        one's b, the others, such as ``ResidualPolynomial(roots)``, are taken to be so.
     high
         The part of it that the high frequencies fill, shaded.
     eigenvalues
-        A true spectrum, complex allowed, in units of t: each lambda is drawn as the point
-        (|lambda|, |q(lambda)|), at most 4000 of them.
+        A true spectrum, complex allowed, in units of t (without an interval those of b): each
+        lambda is drawn as the point (|lambda|, |q(lambda)|), at most 4000 of them.
     spectrum_of
         The label of the polynomial to take there; by default the last.
     disc
         The eigenvalues are the largest alone, the others somewhere in |z| <= b: a light curve shows
         the largest |q(z)| on every circle |z| = t, below which all of them are.
     xlabel
-        Label of the axis, with its unit.
+        Label of the axis, with its unit; "t / b" by default, with an interval "t".
+
+    Raises
+    ------
+    ValueError
+        For what is no polynomial or no spectrum, or eigenvalues far beyond the axis in units of b.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from mgtheory import derive, poisson
+    >>> start = derive("chebyshev4", 3, poisson((63, 63)))
+    >>> ax = draw_polynomials(plt.figure().subplots(), {"4th kind, k = 3": start})
+    >>> ax.get_xlabel()
+    't / b'
     """
-    t = np.linspace(*interval, 1001)
-    curves = {label: np.real(q(t)) for label, q in polynomials.items()}
+    labelled(polynomials, "polynomials", "q")
+    known = {k: polynomial(q, k, relative=interval is None) for k, q in polynomials.items()}
+    ends, default = ((0.0, 1.0), "t / b") if interval is None else (interval, "t")
+    t = np.linspace(*ends, 1001)
+    curves = {label: np.real(q(t)) for label, q in known.items()}
     reach = max((float(np.abs(values).max()) for values in curves.values()), default=1.0)
     if high is not None:
         ax.axvspan(*high, color="#EEEEEE", zorder=0, linewidth=0, label="high frequencies")
     ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
-    if eigenvalues is not None and polynomials:
-        chosen = spectrum_of or list(polynomials)[-1]
-        points = _thinned(np.ravel(np.asarray(eigenvalues)))
-        size = np.abs(polynomials[chosen](points.astype(complex)))
+    if eigenvalues is not None and known:
+        chosen = check_name(spectrum_of or list(known)[-1], list(known), "label in spectrum_of")
+        points = _thinned(np.ravel(checked_eigenvalues(eigenvalues)))
+        largest = float(np.abs(points).max())
+        if interval is None and largest > BEYOND:
+            raise ValueError(
+                f"eigenvalues reach {largest:.3g} in modulus, but the axis is in units of b: divide"
+                " them by b, or give the interval (0, b) for polynomials as they are"
+            )
+        size = np.abs(known[chosen](points))
         reach = max(reach, float(size.max()))
         dots: dict[str, Any] = {"color": GREY, "alpha": 0.6, "markeredgewidth": 0, "zorder": 2}
         ax.plot(
             np.abs(points),
             size,
             ".",
-            ms=5.0 if disc else 2.0,
+            ms=5.0 if disc else 3.5 if points.size <= FEW_POINTS else 2.0,
             rasterized=True,
             label="_points",
             **dots,
@@ -89,11 +118,11 @@ def draw_polynomials(
         ax.plot([], [], "o", markersize=3.5, color=GREY, label=f"|q(λ)| {where}, q {named(chosen)}")
         if disc:
             circle = np.exp(1j * np.linspace(0.0, np.pi, CIRCLE))
-            bound = np.abs(polynomials[chosen](t[:, None] * circle)).max(axis=1)
+            bound = np.abs(known[chosen](t[:, None] * circle)).max(axis=1)
             reach = max(reach, float(bound.max()))
             light: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1.5}
             ax.plot(t, bound, label="the others at most: max |q| on |λ| = t", **light)
-    styles = looks(curves)
+    styles = looks(curves, ax)
     for k, (label, values) in enumerate(curves.items()):
         ax.plot(t, values, label=named(label), zorder=3 + k, **styles[label].line)
     ylabel = "residual polynomial q" if eigenvalues is None else "q of curves, |q| of points"
@@ -102,9 +131,11 @@ def draw_polynomials(
         ylabel += f"\n({SCALE})"
         for level in (-1.0, 1.0):
             ax.axhline(level, **{**GUIDE, "linewidth": 0.6})
-    ax.set_xlim(*interval)
+    # the largest eigenvalues lie at the end
+    beyond = 0.02 * (ends[1] - ends[0]) if eigenvalues is not None else 0.0
+    ax.set_xlim(ends[0], ends[1] + beyond)
     ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
-    return finished(ax, xlabel, ylabel, legend=legend)
+    return finished(ax, default if xlabel is None else xlabel, ylabel, legend=legend)
 
 
 def linear_then_logarithmic(ax: Axes) -> None:
@@ -114,9 +145,9 @@ def linear_then_logarithmic(ax: Axes) -> None:
     Between the powers of ten stand small ticks, with numbers where there are few powers.
     """
     ax.set_yscale("asinh", linear_width=1.0)
-    ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
     low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(FixedLocator(_powers(low, high)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
     decades = int(np.ceil(np.log10(max(abs(low), abs(high), 10.0))))
     # a tick is an object that is laid out several times, half of a figure's time where all are made
     decades = 0 if decades > MOST_DECADES else decades
@@ -126,6 +157,17 @@ def linear_then_logarithmic(ax: Axes) -> None:
     named = FuncFormatter(lambda value, position: _short(value) if abs(value) in (2, 5) else "")
     ax.yaxis.set_minor_formatter(named if few else NullFormatter())
     ax.tick_params(axis="y", which="minor", labelsize="x-small")
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """0 and powers of ten of both signs, as many as have room beside one another; 1 where there are
+    few."""
+    up, down = (max(0.0, float(np.log10(max(end, 1.0)))) for end in (high, -low))
+    decades = up + down + 2.0 * float(np.log10(np.e) * np.arcsinh(1.0))
+    stride = max(1, int(np.ceil(decades / MOST_TICKS)))
+    powers = [10.0**k for k in range(0 if decades <= MOST_DECADES else stride, 309, stride)]
+    upper, lower = ([p for p in powers if p <= end] for end in (high, -low))
+    return [*(-p for p in lower[::-1]), 0.0, *upper]
 
 
 def _short(value: float) -> str:

@@ -14,6 +14,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
+from figures.given import Drawn, labelled, polynomial
+from figures.given import eigenvalues as checked_eigenvalues
 from figures.style import (
     BLACK,
     GREY,
@@ -25,6 +27,7 @@ from figures.style import (
     look_of,
     named,
 )
+from mgtheory._checks import check_array
 from mgtheory.polynomials.residual import ResidualPolynomial
 
 # roots up to this many spectral radii from 0 widen the view; others are drawn at its edge
@@ -34,7 +37,8 @@ MARGIN = 1.25
 FLAT = 0.15
 REAL = 1e-4  # of imaginary parts, in spectral radii: float32's rounding
 SHOWN_POINTS = 6000
-ROOT_SIZE = 5.0
+ROOT_SIZE, LARGER = 5.0, 4.0  # of the last label's, and by how much the first's are larger at most
+FEW_POINTS, FEW = 300, {"markersize": 3.0, "alpha": 0.8}
 DAMPED = "#FFF3D6"
 Ends = tuple[float, float]
 
@@ -45,8 +49,8 @@ def draw_spectrum(
     *,
     high: ArrayLike | None = None,
     applied: ArrayLike | None = None,
-    roots: Mapping[str, ArrayLike] | None = None,
-    damping: tuple[str, ResidualPolynomial] | None = None,
+    roots: Mapping[str, ArrayLike | Drawn] | None = None,
+    damping: tuple[str, Drawn] | None = None,
     unit: str = "",
     largest_only: bool = False,
     legend: bool = True,
@@ -64,23 +68,27 @@ def draw_spectrum(
         Eigenvalues of the operator with the network's own padding, complex, of any shape, where
         `eigenvalues` are its symbol's: drawn over them.
     roots
-        Label -> complex roots. Those out of view are drawn at the edge, as triangles that point to
-        them; infinite ones on the right.
+        Label -> complex roots, a polynomial, or what `derive` returns. Those out of view are drawn
+        at the edge, as triangles that point to them; infinite ones on the right.
     damping
         (label, q), q on the scale of the eigenvalues: inside of the curve |q| = 1, which has the
         label's look, it damps, outside it amplifies.
     unit
-        What the eigenvalues are given in units of, e.g. "b" for their spectral radius; without it
-        they are what they are.
+        What the eigenvalues are given in units of, e.g. "b" for their spectral radius, in units of
+        which polynomials that know their operator are then drawn too; without it all are what they
+        are.
     largest_only
         Of the applied ones those of largest modulus alone are given: a light circle |z| = b shows
         where the others are within, or a light line on the real axis where all are real.
     """
-    values = np.asarray(eigenvalues, dtype=complex)
-    given = {label: np.ravel(np.asarray(z, dtype=complex)) for label, z in (roots or {}).items()}
+    values, relative = checked_eigenvalues(eigenvalues), bool(unit)
+    given = {
+        k: _roots(z, k, relative=relative) for k, z in labelled(roots or {}, "roots", "z").items()
+    }
     x, y = _view(values, given, whole_disc=bool(unit))
     if damping is not None:
-        _draw_damped(ax, *damping, x, y)
+        label, q = damping
+        _draw_damped(ax, label, polynomial(q, label, relative=relative), x, y)
     groups = {"eigenvalues": (values.ravel(), SKY, "o")}
     if high is not None:
         mask = np.broadcast_to(
@@ -93,7 +101,7 @@ def draw_spectrum(
         }
     if applied is not None:
         groups = {f"symbol, {label}": drawn for label, drawn in groups.items()}
-        own = np.ravel(np.asarray(applied, complex))
+        own = np.ravel(checked_eigenvalues(applied, "applied"))
         label = "as applied, largest eigenvalues only" if largest_only else "eigenvalues as applied"
         groups[label] = (own, BLACK, "o")
         if largest_only:
@@ -106,12 +114,14 @@ def draw_spectrum(
     for k, (label, (points, colour, marker)) in enumerate(groups.items()):
         shown = points[:: max(1, -(-points.size // SHOWN_POINTS))]
         style: dict[str, Any] = {"ls": "none", "marker": marker, "mew": 0, "color": colour}
-        points_style = style | {"markersize": 1.8, "alpha": 0.5, "zorder": 2 + k}
+        seen = {"markersize": 1.8, "alpha": 0.5} if points.size > FEW_POINTS else FEW
+        points_style = style | seen | {"zorder": 2 + k}
         ax.plot(shown.real, shown.imag, rasterized=True, label=f"_{label}", **points_style)
         ax.plot([], [], markersize=4.0, label=label, **style)
     for k, (label, found) in enumerate(given.items()):
         # equal roots stay visible around one another
-        _draw_roots(ax, found, label, k, ROOT_SIZE + 1.3 * (len(given) - 1 - k), x, y)
+        larger = min(1.3, LARGER / max(1, len(given) - 1)) * (len(given) - 1 - k)
+        _draw_roots(ax, found, label, k, ROOT_SIZE + larger, x, y)
     ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
     ax.axvline(0.0, color=GREY, linewidth=0.6, zorder=1)
     ax.set_xlim(*x)
@@ -159,6 +169,16 @@ def draw_root_strip(ax: Axes, roots: Mapping[str, ArrayLike]) -> Axes:
     ax.set_yticks(range(len(roots)), list(roots))
     ax.set_ylim(len(roots) - 0.5, -0.5)
     return finished(ax, "Re of the roots / b", "", legend=False)
+
+
+def _roots(given: Any, label: str, *, relative: bool) -> np.ndarray:
+    """Complex roots, shape (k,); infinite ones pass."""
+    if isinstance(given, Drawn):
+        return polynomial(given, label, relative=relative).roots
+    roots = np.ravel(check_array(given, f"roots of {label!r}").astype(complex))
+    if np.isnan(roots).any():
+        raise ValueError(f"roots of {label!r} have one that is not a number")
+    return roots
 
 
 def _view(

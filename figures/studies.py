@@ -36,6 +36,7 @@ from figures.style import (
     panel_letters,
     panels,
 )
+from mgtheory._checks import is_number
 
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 OTHERS = [k for k, colour in enumerate(COLOURS) if colour != BLACK]
@@ -74,7 +75,7 @@ def study_figure(grid: Grid, question: Question) -> Figure:
             continue
         draw_along(ax, grid, places[column], name, question=question)
         if column and name == names[0]:
-            ax.set_title(place_text(column))
+            ax.set_title(", ".join(_named(column)))
     if any(ax.get_legend_handles_labels()[1] for ax in axes.flat):
         _legend(made, MEANS)
     panel_letters(axes.flat[: len(cells)])
@@ -150,11 +151,16 @@ def start_figure(grid: Grid, question: Question, start: str) -> Figure:
     _cut(axes[0, 0], means, MEASURES[name])
     for ax, place in zip(axes.flat, places):
         draw_start(ax, grid, place, start, question=question)
-        ax.set_title(place_text(place).replace(", ", "\n"))
+        ax.set_title("\n".join(_named(place)))
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
     _legend(made, "means over the seeds")
     return made
+
+
+def _named(place: Place) -> list[str]:
+    """The values of a place as titles; what a number is of stands before it."""
+    return [f"{axis_text(key)} {value}" if is_number(value) else str(value) for key, value in place]
 
 
 def _legend(made: Figure, title: str) -> None:

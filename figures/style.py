@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -47,6 +48,7 @@ CANVASES: dict[str, Any] = {
 About = tuple[str, str]
 SINGLE, DOUBLE = 3.35, 7.0  # widths of one and two columns of a paper, in inches (85 and 178 mm)
 DPI = 200  # of PNG, for the screen; print has the PDF
+LEAST_LINE = 10  # letters of a line of a legend
 FINER = 1.5  # times as many in what a PDF holds as an image
 
 BLACK, GREY, LIGHT_GREY = "#000000", "#8C8C8C", "#B8B8B8"
@@ -139,13 +141,24 @@ def look_of(label: str, index: int) -> Look:
     return look(list(FAMILIES).index(label) if label in FAMILIES else index)
 
 
-def looks(labels: Iterable[str]) -> dict[str, Look]:
+def looks(labels: Iterable[str], ax: Axes | None = None) -> dict[str, Look]:
     """The looks of the curves of one figure: those of roles and families, and for other labels the
-    first that none of them has."""
+    first that none of them has, nor a curve that is on the axes already, but for a label's own."""
     wanted = list(labels)
+    there = {} if ax is None else dict(zip(*_drawn(ax)))
     known = {label: look_of(label, 0) for label in wanted if label in ROLES or label in FAMILIES}
-    free = (one for one in map(look, itertools.count()) if one not in known.values())
+    again = [label for label in wanted if label not in known and there.get(label) in COLOURS]
+    known |= {label: look(COLOURS.index(there[label])) for label in again}
+    taken = set() if {*COLOURS} <= {*there.values()} else {*there.values()}
+    every = map(look, itertools.count())
+    free = (one for one in every if one not in known.values() and one.colour not in taken)
     return known | dict(zip((label for label in wanted if label not in known), free))
+
+
+def _drawn(ax: Axes) -> tuple[list[str], list[Any]]:
+    """Labels and colours of the curves on the axes."""
+    curves = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
+    return [str(line.get_label()) for line in curves], [line.get_color() for line in curves]
 
 
 def named(label: str) -> str:
@@ -215,9 +228,13 @@ def finished(ax: Axes, xlabel: str, ylabel: str, *, legend: bool) -> Axes:
     if legend and made is not None and made.get_layout_engine() is None:
         entries = _entries([ax])
         ax.legend(list(entries.values()), list(entries), loc="best")
-    elif legend:
+    elif legend and made is not None:
         place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
-        _fitted(ax.legend, _entries([ax]), ax.get_window_extent().width, **place)
+        width = ax.get_window_extent().width
+        engine: Any = made.get_layout_engine()
+        engine.execute(made.figure)  # labels of ticks make the axes narrower
+        width = min(width, ax.get_window_extent().width)
+        _fitted(ax.legend, _entries([ax]), width, **place)
     return ax
 
 
@@ -240,7 +257,21 @@ def _fitted(
         if legend.get_window_extent().width <= 0.95 * width:
             return legend
         legend.remove()
-    return add(list(entries.values()), list(entries), **place)
+    legend = add(list(entries.values()), list(entries), **place)
+    _break_lines(legend, width)
+    return legend
+
+
+def _break_lines(legend: Legend, width: float) -> None:
+    """Names that are too long for the width, in pixels, broken into lines."""
+    extents = [text.get_window_extent().width for text in legend.get_texts()]
+    beside = legend.get_window_extent().width - max(extents, default=0.0)
+    room = max(0.95 * width - beside, 0.25 * width)
+    for text, extent in zip(legend.get_texts(), extents):
+        if extent > room:
+            lines = text.get_text().splitlines()
+            most = max(LEAST_LINE, int(max(map(len, lines)) * room / extent))
+            text.set_text("\n".join(fill(line, most) for line in lines))
 
 
 def _entries(axes: Iterable[Axes]) -> dict[str, Any]:
@@ -281,7 +312,7 @@ def save(made: Figure, path: str | os.PathLike[str], *, about: About = ("", ""))
     Parameters
     ----------
     path
-        Without suffix; missing folders are made.
+        Without suffix, or with that of one of the two; missing folders are made.
     about
         Title and caption, which the files carry within.
 
@@ -290,6 +321,7 @@ def save(made: Figure, path: str | os.PathLike[str], *, about: About = ("", ""))
     The two paths, PNG first.
     """
     base = Path(path)
+    base = base.with_suffix("") if base.suffix.lower() in (".png", ".pdf") else base
     base.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix in (".png", ".pdf"):

@@ -175,7 +175,8 @@ def _listed(value: Any) -> tuple[Any, ...]:
 def check_callable(value: Any, name: str) -> None:
     """None, or something that can be called."""
     if not (value is None or callable(value)):
-        raise ValueError(f"{name} is {value!r}, must be callable")
+        given = repr(value) if is_number(value) or isinstance(value, str) else _article(value)
+        raise ValueError(f"{name} is {given}, must be callable")
 
 
 def check_name(value: Any, known: Sequence[str], what: str) -> str:
@@ -196,7 +197,12 @@ def check_axes(axes: Any, dim: int, *, names: str = "") -> tuple[int, ...]:
 def check_vector(given: Any, n: int, dtype: Any, name: str, *, finite: bool = True) -> NDArray[Any]:
     """A finite vector of shape (n,) or (n, 1), as a new array of shape (n,) in the common floating
     type with `dtype`; with ``finite=False`` infinite values pass, and it may be the given one."""
-    vector = np.asarray(given)
+    try:
+        vector = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        vector = np.asarray(None)
+    if vector.shape == () and vector.dtype == object:  # a sparse array too
+        raise ValueError(f"{name} is {_article(given)}, must be an array of shape ({n},)")
     if vector.shape not in ((n,), (n, 1)):
         raise ValueError(f"{name} has shape {vector.shape}, must be ({n},)")
     if (

@@ -133,7 +133,9 @@ NEEDS: dict[str, Need] = {
         "a Problem, a Stencil, the interval (a, b), the number b, or a symmetric positive matrix",
     ),
     "operator": Need(_operator, "a matrix, a LinearOperator with its start vector, or a Problem"),
-    "points": Need(_points, "points of a spectrum, an interval or several, a Problem or a Stencil"),
+    "points": Need(
+        _points, "points of a spectrum, an Interval or a list of them, a Problem or a Stencil"
+    ),
     "radius": Need(_radius, "anything with a spectrum: its largest modulus b is enough"),
     "problem": Need(_problem, "a Problem with constant coefficients, or a Stencil"),
 }

@@ -13,15 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from mgtheory._checks import check_name
 from mgtheory.matrixfree import StencilHierarchy
 from mgtheory.multigrid.base import MultigridSolver
+from mgtheory.multigrid.given import Given, check_matrix
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.krylov import krylov as krylov_solve
 from mgtheory.multigrid.solution import Cycle, Solution
 from mgtheory.problems.problem import Problem
+from mgtheory.spectra.record import SAME
 
 # On 1023 x 1023 unknowns full multigrid takes 0.55 of the time of V-cycles from 0, and the float32
 # cycle 0.6 of the rest.
@@ -37,7 +40,8 @@ def solve(
     hierarchy: MultigridSolver | None = None,
     *,
     b: ArrayLike | None = None,
-    backend: str = "sparse",
+    x0: ArrayLike | None = None,
+    backend: str | None = None,
     tol: float = 1e-8,
     atol: float = 0.0,
     maxiter: int = 100,
@@ -46,23 +50,24 @@ def solve(
     callback: Callable[[int, float], None] | None = None,
     **options: Any,
 ) -> Solution:
-    """A x = b of a problem, from x = 0: full multigrid and then V-cycles, or a Krylov method.
+    """A x = b of a problem: full multigrid and then V-cycles, or a Krylov method.
 
     Parameters
     ----------
     problem
         A `Problem`, or a sparse matrix A with `b`, and `shape` among the options.
-    b
-        Right-hand side, shape (n,); by default the problem's.
     hierarchy
-        Already built for the problem; by default it is made with `backend` and `options`.
+        Already built for the problem, under a Krylov method also for one that is near it; by
+        default it is made with `backend` and `options`, which are refused beside one.
+    b, x0
+        Right-hand side and start, shape (n,); by default the problem's, and 0.
     backend
-        ``"sparse"`` matrices, or compiled ``"stencil"`` sweeps, which need numba.
+        ``"sparse"`` matrices, the default, or compiled ``"stencil"`` sweeps, which need numba.
     tol, atol, maxiter, callback
         See `Hierarchy.solve`.
     cycle
-        ``"FMG"`` by default, ``"V"`` as a preconditioner. A full multigrid pass takes the scheme's
-        own right-hand side on every level.
+        ``"FMG"`` by default, ``"V"`` with an x0 and as a preconditioner. A full multigrid pass
+        takes the scheme's own right-hand side on every level.
     krylov
         ``"cg"``, ``"minres"`` or ``"gmres"``, preconditioned by one cycle.
     options
@@ -75,16 +80,38 @@ def solve(
     True
     """
     if hierarchy is None:
-        kind = BACKENDS[check_name(backend, tuple(BACKENDS), "backend")]
+        kind = BACKENDS[check_name(backend or "sparse", tuple(BACKENDS), "backend")]
         shift = FASTEST["shift"] if krylov is None else False
         hierarchy = kind.build(problem, **{"dtype": FASTEST["dtype"], "shift": shift, **options})
+    elif backend is not None or options:
+        beside = ", ".join([*(["backend"] if backend is not None else []), *options])
+        raise ValueError(
+            f"{beside} beside a hierarchy, which is built already: give them to its build, or leave"
+            " out the hierarchy"
+        )
     limits: dict[str, Any] = {"tol": tol, "atol": atol, "maxiter": maxiter, "callback": callback}
     if b is None and not isinstance(problem, Problem):
         raise ValueError("a bare matrix needs its right-hand side b")
     right = problem.b if b is None else b
     if krylov is not None:
-        of = hierarchy, getattr(problem, "A", problem), right
+        of = hierarchy, getattr(problem, "A", problem), right, x0
         return krylov_solve(*of, method=krylov, cycle=cycle or Cycle.V, **limits)
-    cycle = cycle or FASTEST["cycle"]
+    _check_own(problem, hierarchy)
+    cycle = cycle or (FASTEST["cycle"] if x0 is None else Cycle.V)
     loads = problem.equation.load if cycle == Cycle.FMG and b is None else None
-    return hierarchy.solve(right, cycle=cycle, loads=loads, **limits)
+    return hierarchy.solve(right, x0, cycle=cycle, loads=loads, **limits)
+
+
+def _check_own(problem: Any, hierarchy: MultigridSolver) -> None:
+    """ValueError for a hierarchy with the matrix of another problem: its cycles solve that one."""
+    given: Given | None = getattr(hierarchy, "given", None)
+    if given is None or given.problem is problem:  # no matrix is there to compare
+        return
+    A, own = check_matrix(getattr(problem, "A", problem)), given.A
+    same = A.shape == own.shape and np.array_equal(A.indptr, own.indptr)
+    same = same and np.array_equal(A.indices, own.indices)
+    if not (same and np.allclose(A.data, own.data, rtol=SAME, atol=0.0)):
+        raise ValueError(
+            "the hierarchy was built for another matrix, which its cycles solve; build one for this"
+            " matrix, or take a Krylov method, which it preconditions: krylov='cg'"
+        )

@@ -212,7 +212,7 @@ CHAPTERS = {
     "analysis": [("numbers", "stats"), ("levels",), ("runs",), ("along",), ("studies",)],
     "figures": [
         ("_matplotlib",),
-        ("style",),
+        ("given", "style"),
         ("names", "curves", "damping", "polynomials", "spectra"),
         ("gallery", "runs", "studies"),
         ("registry",),

@@ -15,6 +15,8 @@ from figures.page.glossary import OF_SOLVING
 from figures.page.traces import LOG, Data, Picture, curve, guide, short
 from figures.page.write import Page, Section, Table
 from figures.style import BLUE, GREEN, GREY, ORANGE
+from mgtheory.multigrid.solution import counted, several
+from mgtheory.problems.grids import check_boundary, coordinates
 
 MOST = 101  # points of a solution along an axis
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -49,9 +51,6 @@ def solve_page(
     """
     grid = " × ".join(map(str, result["shape"]))
     sides = f", {result['boundary']} boundaries" if result["boundary"] else ", a graph"
-    steps = {None: "cycle", "gmres": "restart of gmres"}.get(
-        result["krylov"], f"step of {result['krylov']}"
-    )
     facts = [
         ("problem", f"{result['problem']}, {grid} unknowns{sides}"),
         ("method", f"{method}, backend {result['backend']}"),
@@ -75,10 +74,10 @@ def solve_page(
     ]
     kept = [k for k in range(len(COLUMNS)) if any(row[k] is not None for row in every)]
     table = Table([COLUMNS[k] for k in kept], [[row[k] for k in kept] for row in every])
-    pictures = [_convergence(result, steps, tol), _factors(result, steps), _solution(result, x)]
+    pictures = [_convergence(result, tol), _factors(result), _solution(result, x)]
     return Page(
         f"{result['problem']}, {grid}: {method}",
-        [_solved(result, steps), _error(result, exact), _prediction(result)],
+        [_solved(result), _error(result, exact), _prediction(result)],
         [
             Section(
                 "convergence",
@@ -101,8 +100,8 @@ LEVELS = (
 )
 
 
-def _solved(result: Mapping[str, Any], step: str) -> str:
-    norms, count = result["residual_norms"], result["iterations"]
+def _solved(result: Mapping[str, Any]) -> str:
+    norms, done = result["residual_norms"], counted(result["iterations"], result["step"])
     what = f"The {result['unknowns']:,} equations of {result['problem']}"
     if not norms[0] > 0:
         return f"{what} are solved by 0: {result['message']}."
@@ -112,7 +111,7 @@ def _solved(result: Mapping[str, Any], step: str) -> str:
     digits = -math.log10(shrunk or 5e-324)
     times = f"{1 / shrunk:,.0f}" if digits < 6 else f"10{str(int(digits)).translate(RAISED)}"
     return (
-        f"{what} are solved: {count} {_plural(step, count)} made what is left of them {times}"
+        f"{what} are solved: {done} made what is left of them {times}"
         " times smaller, in"
         f" {number(result['solve_seconds'], 3)} s after {number(result['setup_seconds'], 3)} s of"
         " set-up."
@@ -149,12 +148,7 @@ def _prediction(result: Mapping[str, Any]) -> str:
     return f"{said}, {word} {100 * m:.2g} % was left in the mean: {tail}."
 
 
-def _plural(word: str, count: int) -> str:
-    first, space, rest = word.partition(" ")
-    return f"{first}{'s' if count != 1 else ''}{space}{rest}"
-
-
-def _convergence(result: Mapping[str, Any], step: str, tol: float) -> Picture | None:
+def _convergence(result: Mapping[str, Any], tol: float) -> Picture | None:
     norms = np.asarray(result["residual_norms"], dtype=float)
     if not norms[0] > 0 or not np.isfinite(norms).all():
         return None
@@ -170,26 +164,27 @@ def _convergence(result: Mapping[str, Any], step: str, tol: float) -> Picture | 
         name = f"predicted from the first cycle on: {number(p, 3)} a cycle"
         data.append(curve(name, k[1:], ahead, line=dash))
     layout: Data = {
-        "xaxis": {"title": {"text": _plural(step, 2)}, "rangemode": "tozero"},
+        "xaxis": {"title": {"text": several(result["step"])}, "rangemode": "tozero"},
         "yaxis": {**LOG, "title": {"text": "‖b − Ax‖₂, relative to the first"}},
     }
     if tol:
         layout["shapes"] = [guide(tol)]
     caption = (
-        "What is left of the equations (the residual) after each cycle; the dashed grey line is the"
-        " tolerance."
+        f"What is left of the equations (the residual) after each {result['step']}; the dashed grey"
+        " line is the tolerance."
     )
     return Picture("residual", "What is left of the equations", caption, data, layout)
 
 
-def _factors(result: Mapping[str, Any], step: str) -> Picture | None:
+def _factors(result: Mapping[str, Any]) -> Picture | None:
     norms = np.asarray(result["residual_norms"], dtype=float)
     if norms.size < 2 or not np.isfinite(norms).all() or not (norms[:-1] > 0).all():
         return None
     ratios, k = norms[1:] / norms[:-1], np.arange(1, norms.size)
     bars: Data = {"type": "bar", "name": "measured", "marker": {"color": BLUE}}
     data: list[Data] = [{**bars, "x": short(k), "y": short(ratios)}]
-    p, m = result["predicted_factor"], result["factor"]
+    p, m, step = result["predicted_factor"], result["factor"], result["step"]
+    p = None if result["krylov"] else p  # which is a cycle's, and of no step around it
     lines = [("predicted", p, ORANGE, "dash"), ("mean measured", m, GREEN, "dot")]
     for name, value, colour, dash in lines:
         if value is not None and math.isfinite(value):
@@ -198,14 +193,20 @@ def _factors(result: Mapping[str, Any], step: str) -> Picture | None:
             data.append(curve(title, [0.5, norms.size - 0.5], [value] * 2, line=look))
     layout = {
         "xaxis": {"title": {"text": step}, "dtick": max(1, norms.size // 12)},
-        "yaxis": {"title": {"text": "factor of a cycle"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": f"factor of a {step}"}, "rangemode": "tozero"},
     }
     caption = (
         "The smaller the better; at 1 nothing would happen. The prediction, by Fourier analysis of"
         " two grids, is for the worst error in the long run: the first cycles, which meet easy"
         " errors too, are often better. The mean leaves the first cycle out."
     )
-    return Picture("factors", "Predicted and measured", caption, data, layout)
+    if p is None:
+        caption = (
+            "The smaller the better; at 1 nothing would happen. The mean leaves the first"
+            f" {step} out."
+        )
+    title = "Measured" if p is None else "Predicted and measured"
+    return Picture("factors", title, caption, data, layout)
 
 
 def _solution(result: Mapping[str, Any], x: NDArray[Any]) -> Picture | None:
@@ -216,7 +217,8 @@ def _solution(result: Mapping[str, Any], x: NDArray[Any]) -> Picture | None:
     if len(shape) == 3:
         values, where = values[shape[0] // 2], ", on the plane in the middle"
     thin = tuple(slice(None, None, -(-n // MOST)) for n in values.shape)
-    axes = [short((np.arange(n)[part] + 1) / (n + 1)) for n, part in zip(values.shape, thin)]
+    sides = check_boundary(result["boundary"] or "dirichlet")
+    axes = [short(coordinates(n, sides)[part]) for n, part in zip(values.shape, thin)]
     values = values[thin]
     if len(shape) == 1:
         data: list[Data] = [curve("x", axes[0], values, line={"color": BLUE, "width": 2})]

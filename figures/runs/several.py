@@ -4,6 +4,7 @@ before and after training."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from numpy.typing import ArrayLike
 
 from analysis.stats import estimate, fraction_interval
 from figures.curves import plain_labels
+from figures.given import labelled
 from figures.style import BLACK, GUIDE, VERMILION, finished, look, looks, named
 from mgtheory.polynomials.residual import ResidualPolynomial
 
 SMALLEST = 1e-3  # |q| that is drawn
+ROW_NAME = 26  # letters of a line beside a row
 
 
 def draw_accuracies(
@@ -48,8 +51,13 @@ def draw_accuracies(
         With its unit.
     """
     ax.use_sticky_edges = False  # the axis goes beyond the bands
-    for row, (label, given) in enumerate(groups.items()):
+    for row, (label, given) in enumerate(labelled(groups, "groups", "accuracies").items()):
         values = np.atleast_1d(np.asarray(given, dtype=float))
+        if not (values.size and ((values >= 0.0) & (values <= 1.0)).all()):
+            raise ValueError(
+                f"accuracies of {label!r} are {values.tolist()}, must be fractions from 0 to 1, one"
+                " a run"
+            )
         summary, count = estimate(values), (images or {}).get(label)
         if count is not None:
             low, high = fraction_interval(summary.mean, count)
@@ -71,8 +79,8 @@ def draw_accuracies(
             ax.axvspan(100 * low, 100 * high, color=VERMILION, alpha=0.1, linewidth=0, zorder=0)
         line: dict[str, Any] = {"color": VERMILION, "linewidth": 1.0, "linestyle": (0, (4, 2))}
         ax.axvline(100 * value, zorder=2, label=label, **line)
-    ax.set_yticks(range(len(groups)), list(groups))
-    ax.set_ylim(len(groups) - 0.5, -0.5)
+    ax.set_yticks(range(len(groups)), [fill(label, ROW_NAME) for label in groups])
+    ax.set_ylim(max(len(groups), 1) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
     return finished(ax, xlabel, "", legend=legend)
 
@@ -91,8 +99,9 @@ def draw_level_factors(
     factors
         Role or label -> one number per level, None where there is none.
     """
-    levels = max((len(values) for values in factors.values()), default=0)
-    largest, styles = 1.0, looks(factors)
+    labelled(factors, "factors", "a number a level")
+    levels = max((len(values) for values in factors.values()), default=1)
+    largest, styles = 1.0, looks(factors, ax)
     for k, (label, values) in enumerate(factors.items()):
         numbers = np.array([np.nan if value is None else value for value in values], dtype=float)
         largest = max(largest, float(np.nanmax(numbers, initial=1.0)))
@@ -122,7 +131,7 @@ def draw_compared(
     groups
         Label -> polynomials in units of b, one for each run (seed).
     """
-    t, styles = np.linspace(0.0, 1.0, 401), looks(groups)
+    t, styles = np.linspace(0.0, 1.0, 401), looks(groups, ax)
     for label, polynomials in groups.items():
         sizes = np.maximum([np.abs(q(t)) for q in polynomials], SMALLEST)
         ax.semilogy(t, sizes.mean(axis=0), label=named(label), **styles[label].line)

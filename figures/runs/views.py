@@ -47,6 +47,7 @@ def polynomials(report: SpectralReport) -> Figure | None:
     def draw(ax: Axes, level: LevelReport, curves: Mapping[str, ResidualPolynomial]) -> None:
         own, which = _eigenvalues(level, "eigenvalues"), judged(curves)
         shown: dict[str, Any] = {"xlabel": "t / b; points: |λ| / b", "legend": False}
+        shown["interval"] = 0.0, 1.0
         shown["disc"] = level.largest_only and bool(np.abs(own.imag).max() > REAL)
         draw_polynomials(ax, curves, eigenvalues=own, spectrum_of=which, **shown)
 

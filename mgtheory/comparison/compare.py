@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,8 @@ def compare_smoothers(
     """
     check_cycle(cycle, without=(Cycle.FMG,))  # one pass is no cycle that could be repeated
     check_whole(repeats, "repeats", 1)
+    names = _listed(families or FAMILIES, "families")
+    numbers = _listed(degrees, "degrees")
     step = progress or (lambda done, text: None)
     given = {"shape": shape, "boundary": boundary}
     grid: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -134,7 +136,7 @@ def compare_smoothers(
         two = Hierarchy.build(problem, **unsolved, **grid, coarsening=coarsening, axes=axes)
     rows: list[dict[str, Any]] = []
     hierarchies: dict[int, Any] = {}
-    asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
+    asked = [(get_family(name).name, degree) for degree in numbers for name in names]
     asked += [(name, 1) for name in SMOOTHERS]
     for done, (family, degree) in enumerate(asked):
         step(done, f"{family} {degree}")
@@ -179,6 +181,13 @@ def compare_smoothers(
     made = tuple(Row(**row) for row in rows)
     name = getattr(of, "name", f"a matrix of {b.size} rows")
     return SmootherComparison(name, of.shape, coarsened, constant, made, getattr(of, "doubts", ()))
+
+
+def _listed(given: Any, name: str) -> list[Any]:
+    """What is to be compared; a single one is no list of them."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError(f"{name} is {given!r}, must be a list, as [{given!r}]")
+    return list(given)
 
 
 def approximation(problem: Problem | Level, axes: Sequence[int] | str = "auto") -> float | None:

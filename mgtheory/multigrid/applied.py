@@ -91,9 +91,12 @@ def asymmetry(level: Any, family: str) -> str:
     """A sentence if a family for real intervals meets a matrix whose spectrum need not be real."""
     if level.index or level.symmetric:
         return ""
+    one = "harmonic_ritz of degree 3 takes any"
+    if np.iscomplexobj(level.A.data):
+        one = "of a complex A bounded takes its largest eigenvalue"
     return (
         f"level 0: A is not symmetric, its spectrum need not lie on the real interval that {family}"
-        " is made for; harmonic_ritz of degree 3 takes any, minimax points of the spectrum"
+        f" is made for; {one}, minimax points of the spectrum"
     )
 
 

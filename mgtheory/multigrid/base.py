@@ -24,7 +24,7 @@ from mgtheory.spectra.symmetry import ANY_M
 
 class MultigridSolver(ABC):
     """Solving by cycles and by full multigrid. A kind of hierarchy adds `_solve`, one loop over its
-    own levels, and `as_preconditioner`.
+    own levels, `as_preconditioner` and `work_units`.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class MultigridSolver(ABC):
             The most cycles allowed.
         cycle
             ``"V"``, ``"W"``, ``"F"``, or ``"FMG"``: a full multigrid pass as the first cycle, then
-            V-cycles (with x0, a pass on its residual).
+            V-cycles (with x0, a pass on its residual, for which there must be a matrix).
         loads
             For a full multigrid pass: a callable of a coarser shape that gives its right-hand side,
             such as ``problem.equation.load``; restricted ones by default, which serve smooth b with
@@ -136,6 +136,10 @@ class MultigridSolver(ABC):
     @abstractmethod
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
         """One cycle as a LinearOperator M for SciPy's Krylov methods."""
+
+    @abstractmethod
+    def work_units(self, cycle: str = "V") -> float:
+        """Products with A in one cycle on all levels, in units of one on the finest."""
 
 
 class GridHierarchy(MultigridSolver):

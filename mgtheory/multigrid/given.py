@@ -106,12 +106,13 @@ def check_matrix(A: Any) -> sp.csr_array:
         If A is not a sparse square matrix with finite entries of a supported type.
     """
     if not sp.issparse(A):
-        raise ValueError(f"A is a {type(A).__name__}, must be a sparse array or matrix")
+        made = ", as scipy.sparse.csr_array(A) makes one" if isinstance(A, np.ndarray) else ""
+        raise ValueError(f"A is a {type(A).__name__}, must be a sparse array or matrix{made}")
     if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
         raise ValueError(f"A has shape {A.shape}, must be square")
     if np.issubdtype(A.dtype, np.integer):
         A = A.astype(np.float64)
-    check_dtype(A.dtype)
+    check_dtype(A.dtype, "the type of A")
     matrix = sp.csr_array(A)
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
@@ -125,14 +126,14 @@ def check_matrix(A: Any) -> sp.csr_array:
     return matrix
 
 
-def check_dtype(dtype: Any) -> np.dtype[Any]:
+def check_dtype(dtype: Any, what: str = "dtype") -> np.dtype[Any]:
     """The type as a NumPy dtype: float32, float64, complex64 or complex128."""
     try:
         name = np.dtype(dtype).name
     except TypeError:
         name = repr(dtype)
     if name not in FLOATING:
-        raise ValueError(f"type is {name}, allowed are: {', '.join(FLOATING)}")
+        raise ValueError(f"{what} is {name}, allowed are: {', '.join(FLOATING)}")
     return np.dtype(dtype)
 
 
@@ -146,6 +147,8 @@ def check_work(given: np.dtype[Any], dtype: Any, problem: Problem | None) -> np.
     work = check_dtype(given if dtype is None else dtype)
     if np.issubdtype(given, np.complexfloating) and not np.issubdtype(work, np.complexfloating):
         raise ValueError(f"A is {given}, the cycle's type {work} must be complex too")
+    if np.issubdtype(work, np.complexfloating) and not np.issubdtype(given, np.complexfloating):
+        raise ValueError(f"A is {given}, the cycle's type {work} must be real too")
     return work
 
 

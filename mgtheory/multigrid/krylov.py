@@ -17,7 +17,7 @@ from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.fitted import check_sizes
 from mgtheory.multigrid.loop import Plan, Stop, norm
 from mgtheory.multigrid.nullspace import range_split, without
-from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
+from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle, counted
 from mgtheory.multigrid.solve import rounding_floor
 from mgtheory.spectra.symmetry import ANY_M
 
@@ -101,16 +101,26 @@ def _preconditioner(hierarchy: MultigridSolver, method: str, cycle: Cycle) -> An
         raise ValueError(f"krylov {method}: {str(error).replace(ANY_M, remedy)}") from None
 
 
-class _Watched:
-    """A preconditioner M as `operator`, and the `least` cosine between r and M r that was seen:
-    positive where M is positive definite."""
+class _Counted:
+    """An operator or matrix as `operator`, and how often it was multiplied with a vector."""
 
-    def __init__(self, M: sla.LinearOperator) -> None:
-        self.M, self.least = M, math.inf
-        self.operator = sla.LinearOperator(M.shape, matvec=self._apply, dtype=M.dtype)
+    def __init__(self, A: Any) -> None:
+        self.A, self.count = A, 0
+        self.operator = sla.LinearOperator(A.shape, matvec=self._apply, dtype=A.dtype)
 
     def _apply(self, r: NDArray[Any]) -> NDArray[Any]:
-        z = self.M @ r
+        self.count += 1
+        return np.asarray(self.A @ r)
+
+
+class _Watched(_Counted):
+    """A preconditioner M, and the `least` cosine between r and M r that was seen: positive where M
+    is positive definite."""
+
+    least = math.inf
+
+    def _apply(self, r: NDArray[Any]) -> NDArray[Any]:
+        z = super()._apply(r)
         product, sizes = float(np.vdot(r, z).real), norm(r) * norm(z)
         self.least = min(self.least, product / sizes if sizes > 0.0 else math.inf)
         return z
@@ -131,7 +141,7 @@ def _run(
     x = np.zeros_like(right) if x0 is None else check_vector(x0, right.size, right.dtype, "x0")
     N, size = hierarchy.nullspace, norm(right)
     split = range_split(A, N, right)
-    M = _Watched(_preconditioner(hierarchy, method, plan.cycle))
+    M, products = _Watched(_preconditioner(hierarchy, method, plan.cycle)), _Counted(A)
     lost, inside, whole = 0.0, list[float](), list[float]()
 
     def floor(x: NDArray[Any]) -> float:
@@ -146,7 +156,7 @@ def _run(
         return part
 
     def note(e: NDArray[Any]) -> None:
-        look(right - A @ (x + e))
+        look(right - products.operator @ (x + e))
         if stop.callback is not None:
             stop.callback(len(whole) - 1, whole[-1])
         # the methods' own tests use estimates or the preconditioner's norm
@@ -163,10 +173,10 @@ def _run(
     if inside[0] > target and stop.maxiter:  # SciPy's gmres cannot take no step
         own = max(target / inside[0] * (1.0 if gmres else 1e-4), LEAST)
         try:
-            e, _ = getattr(sla, method)(
-                A, residual, rtol=own, maxiter=stop.maxiter, M=M.operator, callback=note, **extra
-            )
-            look(right - A @ (x + e))  # gmres may end within a restart
+            given: Any = products.operator, residual
+            limits: dict[str, Any] = {"rtol": own, "maxiter": stop.maxiter, "callback": note}
+            e, _ = getattr(sla, method)(*given, M=M.operator, **limits, **extra)
+            look(right - products.operator @ (x + e))  # gmres may end within a restart
             if inside[-1] == inside[-2]:
                 del inside[-1], whole[-1]
         except _Done as done:
@@ -179,17 +189,17 @@ def _run(
     x = x if N is None else without(N, x)
     reason = Reason.MAXITER if len(whole) > stop.maxiter else Reason.STAGNATED
     wanted, count = stop.unit * target, len(whole) - 1
-    several = "s" * (count != 1)
-    what = f"restart{several} of gmres({RESTART})" if gmres else f"step{several} of {method}"
+    step = f"restart of gmres({RESTART})" if gmres else f"step of {method}"
     if inside[-1] <= target:
         reason = Reason.CONVERGED if whole[-1] <= wanted else Reason.INCOMPATIBLE
     elif lost > target and inside[-1] <= floor(x):
         reason = Reason.INCOMPATIBLE
-    message = f"residual {whole[-1]:.2e} (wanted {wanted:.2e}) after {count} {what}"
+    message = f"residual {whole[-1]:.2e} (wanted {wanted:.2e}) after {counted(count, step)}"
     if reason is Reason.INCOMPATIBLE:
         message += "; A is singular and the rest of it is outside its range"
     said: tuple[str, ...] = getattr(hierarchy, "warnings", ())  # of a matrix and its grid
     if KRYLOV[method] and M.least < NEGATIVE and reason in (Reason.MAXITER, Reason.STAGNATED):
         said = (*said, NOT_POSITIVE)
     message = "; ".join([message, *said])
-    return Solution(x, tuple(whole), reason, message, said, incompatibility=missing)
+    work = products.count + M.count * hierarchy.work_units(plan.cycle)
+    return Solution(x, tuple(whole), reason, message, said, work, missing, step=step)

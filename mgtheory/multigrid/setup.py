@@ -303,8 +303,8 @@ def _jumps(A: sp.csr_array, shape: Shape) -> bool:
 
 
 def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
-    """P and R without the unknowns that have a diagonal far larger beside their couplings than
-    usual in A, and R for balanced rows.
+    """P and R, and the level's lift, without the unknowns that have a diagonal far larger beside
+    their couplings than usual in A, and R for balanced rows.
 
     Those are fixed values, imposed by a row of the identity or a penalty: relaxation alone solves
     them, and a coarse grid would see the numbers of their rows.
@@ -314,7 +314,10 @@ def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
     if kept.all() and level.rows is None:
         return P, R
     weights = kept if level.rows is None else kept / level.rows
-    return kept[:, None] * sp.csr_array(P.tocsr()), sp.csr_array(R.tocsr()) * weights[None, :]
+    P = kept[:, None] * sp.csr_array(P.tocsr())
+    if not kept.all():  # whose residual would be a penalty times what the lift gives them
+        level.lift = P
+    return P, sp.csr_array(R.tocsr()) * weights[None, :]
 
 
 def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:

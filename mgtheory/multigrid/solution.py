@@ -49,6 +49,17 @@ class Reason(StrEnum):
     INCOMPATIBLE = "incompatible"
 
 
+def counted(count: int, step: str) -> str:
+    """So many of a step, as "1 cycle" and "3 restarts of gmres(10)"."""
+    return f"{count} {step if count == 1 else several(step)}"
+
+
+def several(step: str) -> str:
+    """The plural: "cycles", "restarts of gmres(10)"."""
+    word, space, rest = step.partition(" ")
+    return f"{word}s{space}{rest}"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Solution:
     """x with ||b - A x||_2 in `residual_norms`.
@@ -58,7 +69,7 @@ class Solution:
     x
         The solution, shape (n,); orthogonal to the nullspace where A is singular.
     residual_norms
-        True 2-norms of b - A x, before the first cycle and after each: one more than `iterations`.
+        True 2-norms of b - A x, before the first step and after each: one more than `iterations`.
     reason, message
         Why it ended, as a name and as a sentence.
     warnings
@@ -71,6 +82,8 @@ class Solution:
         ||component of b outside the range of A||_2; 0 where A is regular.
     setup_seconds, solve_seconds
         Wall-clock time of the hierarchy's set-up and of this solve.
+    step
+        What an iteration is: a cycle, a "step of cg", a "restart of gmres(10)".
     """
 
     x: NDArray[Any]
@@ -82,6 +95,7 @@ class Solution:
     incompatibility: float = 0.0
     setup_seconds: float = 0.0
     solve_seconds: float = 0.0
+    step: str = "cycle"
 
     @property
     def converged(self) -> bool:
@@ -90,13 +104,13 @@ class Solution:
 
     @property
     def iterations(self) -> int:
-        """Cycles that were run."""
+        """Cycles that were run; of a Krylov method its steps, of gmres its restarts."""
         return len(self.residual_norms) - 1
 
     @property
     def factor(self) -> float:
-        """Mean reduction of the residual norm per cycle, without the first one; NaN for fewer than
-        two cycles."""
+        """Mean reduction of the residual norm per iteration, without the first one; NaN for fewer
+        than two."""
         norms = self.residual_norms
         if len(norms) < 3 or norms[1] == 0.0:
             return float("nan")
@@ -105,10 +119,11 @@ class Solution:
     def __repr__(self) -> str:
         first, last = self.residual_norms[0], self.residual_norms[-1]
         relative = f" ({last / first:.1e} of the first)" if first > 0 else ""
-        return f"Solution({self.reason}, {self.iterations} cycles, residual {last:.2e}{relative})"
+        done = counted(self.iterations, self.step)
+        return f"Solution({self.reason}, {done}, residual {last:.2e}{relative})"
 
     def _repr_html_(self) -> str:
-        """A row a cycle in notebooks: the residual, and what the cycle left of it."""
+        """A row an iteration in notebooks: the residual, and what the iteration left of it."""
         norms = self.residual_norms
         ratios = [None, *(f"{b / a:.3f}" if a else None for a, b in pairwise(norms))]
         rows: list[list[Any]] = [
@@ -117,4 +132,4 @@ class Solution:
         if len(rows) > SHOWN:
             rows[SHOWN // 2 : -SHOWN // 2] = [["…", None, None]]
         below = [repr(self), *(f"warning: {text}" for text in self.warnings)]
-        return html_table(["cycle", "‖b - A x‖₂", "ratio"], rows, below)
+        return html_table([self.step, "‖b - A x‖₂", "ratio"], rows, below)

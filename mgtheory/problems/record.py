@@ -78,6 +78,11 @@ def operator_record(
     """
     check_name(scaling, SCALINGS, "scaling")
     found = _known(plain(of), scaling, axes)
+    if str(axes) != "auto" and found.axes is None and not isinstance(of, OperatorRecord):
+        raise ValueError(
+            f"axes is {axes!r}, but {found.name} has none: axes belong to a Problem, a Stencil or"
+            " a grid"
+        )
     if scaling in ("auto", found.scaling):
         return found
     if found.scaling is not None:

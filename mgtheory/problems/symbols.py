@@ -46,7 +46,10 @@ def the_stencil(operator: Any) -> Stencil:
         return Stencil.from_array(found)
     what = getattr(operator, "name", type(operator).__name__)
     if sp.issparse(operator):
-        what += "; of a matrix take Hierarchy.build(A, shape=...).levels[0]"
+        what += (
+            "; of a matrix take Problem.from_stencil(Hierarchy.build(A, shape=n).levels[0].stencil,"
+            " n, boundary=...) with coarsening='galerkin', or compare_smoothers(A, shape=n)"
+        )
     elif operator is None or getattr(operator, "problem", operator) is None:
         what += ": of a matrix, a level has a stencil where it is one, and even along every axis"
     raise ValueError(

@@ -45,7 +45,7 @@ class TorchHierarchy(MultigridSolver):
         self.module = MultigridCycle(problem, **{"shared": False, **options})
         self.setup_seconds = time.perf_counter() - start
 
-    def work_units(self, cycle: str) -> float:
+    def work_units(self, cycle: str = "V") -> float:
         """Products with A in one cycle on all levels, in units of one on the finest."""
         return float(self.module.hierarchy().work_units(cycle))
 

@@ -16,7 +16,7 @@ from polymgnet.wording import worded
 # what the document takes from the solution as it is
 REPORTED = (
     *("iterations", "residual_norms", "converged", "reason", "message", "warnings", "factor"),
-    *("setup_seconds", "solve_seconds"),
+    *("work_units", "setup_seconds", "solve_seconds", "step"),
 )
 SLOW = 0.5  # of the residual left by a cycle: beyond, something else is worth a try
 
@@ -202,7 +202,6 @@ def solve(
         **{name: getattr(solution, name) for name in REPORTED},
         "message": worded(solution.message),
         "warnings": [worded(text) for text in solution.warnings],
-        "work_units": solution.work_units or None,
         "compile_seconds": getattr(hierarchy, "compile_seconds", None),
         "error": error,
         "out": out,
@@ -292,6 +291,7 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
     """The history as a figure; the tolerance as a line."""
     from figures.curves import draw_convergence
     from figures.style import DOUBLE, figure, paper, save_as
+    from mgtheory.multigrid.solution import several
 
     norms = [float(norm) for norm in result["residual_norms"]]
     if not norms[0] > 0 or not all(map(math.isfinite, norms)):
@@ -299,14 +299,11 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
             f"no figure was drawn: the residual norms go from {norms[0]:.1e} to {norms[-1]:.1e}"
         )
         return
-    what = {None: "cycles", "gmres": "restarts of gmres"}.get(
-        result["krylov"], f"steps of {result['krylov']}"
-    )
     with paper():
         made, axes = figure(width=0.6 * DOUBLE)
         method = _method({**result, "family": Path(result["family"]).name})
         label = f"{_problem(result, ' × ')}\n{method}"
-        draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=what)
+        draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=several(result["step"]))
         save_as(made, path)
 
 
@@ -338,7 +335,7 @@ def _show(result: dict[str, Any], exact: str) -> None:
     ]
     console.table(
         f"{_problem(result, ' x ')}: {_method(result)}",
-        ["cycle", "||b - A x||", "ratio"],
+        [result["step"], "||b - A x||", "ratio"],
         rows,
     )
     pairs = [("result", f"{result['reason']}: {_ended(result)}")]

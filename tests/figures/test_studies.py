@@ -189,6 +189,13 @@ def test_a_panel_for_every_combination_of_the_other_keys(panels, count):
         assert len(study_figure(grid(panels), flat).axes) == 2  # weights and time
 
 
+def test_a_title_says_what_a_number_is_of():
+    """Not "2" above a panel."""
+    made = grid(("plain", 2))
+    titles = [ax.get_title() for ax in study_figure(made, QUESTION).axes]
+    assert titles == ["plain", "placement 2"]
+
+
 def test_what_costs_the_same_stands_beside_one_another():
     """As learning rates do: a mean and its interval for each value, named by the legend."""
     rates = (0.01, 0.1)

@@ -3,8 +3,18 @@ an error from deep inside."""
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
-from mgtheory import InitialCoefficients, Interval, ResidualPolynomial, Stencil, derive
+from mgtheory import (
+    InitialCoefficients,
+    Interval,
+    ResidualPolynomial,
+    Stencil,
+    compare_smoothers,
+    derive,
+    poisson,
+    solve,
+)
 from mgtheory.families import FAMILIES, get_family
 from mgtheory.fourier import (
     cycle_factor,
@@ -158,6 +168,32 @@ CALLS = {
     ),
     "derive scaling": (keyword(derive, "scaling", "chebyshev4", 2, L2), [*OBJECTS, "D"]),
     "derive axes": (keyword(derive, "axes", "chebyshev4", 2, L2), [*OBJECTS, "x", [2]]),
+    **{
+        f"derive axes of {name}": (
+            keyword(derive, "axes", "chebyshev4", 2, of),
+            [*OBJECTS, "all", (0,), np.array([0])],
+        )
+        for name, of in {"b": 8.0, "an interval": (2, 8), "points": [1, 2, 3], "A": A}.items()
+    },
+    "compared families": (
+        keyword(compare_smoothers, "families", PROBLEM, degrees=[1], repeats=1),
+        ["x", object(), ["a"], 3, "chebyshev"],
+    ),
+    "compared degrees": (
+        keyword(compare_smoothers, "degrees", PROBLEM, families=["mls"], repeats=1),
+        ["x", object(), None, 2, "2"],
+    ),
+    "coefficient": (keyword(poisson, "coefficient", (7, 7)), [*NEVER, 2.0, np.ones((7, 7))]),
+    "f": (keyword(poisson, "f", (7, 7)), [*NEVER, 2.0, np.ones((7, 7))]),
+    "right-hand side": (
+        lambda v: solve(PROBLEM, b=v),
+        [*NEVER, 3, np.ones((7, 2)), csr_array(np.ones((7, 1)))],
+    ),
+    "dense matrix": (lambda v: solve(v, b=b, shape=4), [*OBJECTS, A]),
+    "Fourier analysis of a matrix": (
+        keyword(two_grid_factor, "operator", smoother="jacobi"),
+        [PROBLEM.A],
+    ),
     "record": (operator_record, [*NEVER, *NO_OPERATORS]),
     "record of a record": (lambda v: OperatorRecord("interval", "x", v), [-1, 0, np.nan, np.inf]),
     "coefficients from_json": (InitialCoefficients.from_json, OBJECTS),

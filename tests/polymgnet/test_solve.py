@@ -101,6 +101,8 @@ def test_solve_krylov(document, method):
     data = document("solve", *SMALL, "--boundary", "neumann", "--krylov", method)
     assert data["converged"]
     assert data["residual_norms"][-1] <= 1e-8 * data["residual_norms"][0]
+    assert data["step"] == ("restart of gmres(10)" if method == "gmres" else f"step of {method}")
+    assert data["work_units"] > 2 * data["iterations"]  # a cycle and more
 
 
 def test_solve_full_multigrid_starts_from_the_loads(document):

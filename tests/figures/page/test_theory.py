@@ -96,6 +96,25 @@ def test_solve_without_a_prediction_and_without_convergence(page):
     assert "are not solved: maxiter" in words(text)[0]
 
 
+@pytest.mark.parametrize(
+    ("method", "step"), [("cg", "step of cg"), ("gmres", "restart of gmres(10)")]
+)
+def test_solve_by_a_krylov_method_measures_its_steps(page, method, step):
+    """A cycle is predicted; beside the factors of ten cycles with gmres around them it would be
+    read as theirs."""
+    text, made, found = page(f"solve --n 32 --boundary neumann --krylov {method}")
+    assert found["predicted_factor"] == pytest.approx(0.172, abs=1e-3)
+    assert f"{found['iterations']} {step.replace(' ', 's ', 1)} made" in words(text)[0]
+    assert made["convergence-residual"]["layout"]["xaxis"]["title"]["text"] == step.replace(
+        " ", "s ", 1
+    )
+    factors = made["convergence-factors"]
+    assert factors["layout"]["yaxis"]["title"]["text"] == f"factor of a {step}"
+    assert not any(one["name"].startswith("predicted") for one in factors["data"])
+    place = made["convergence-solution"]["data"][0]["x"]
+    np.testing.assert_allclose(place, (np.arange(32) + 0.5) / 32, rtol=1e-3)  # cells
+
+
 def test_what_was_predicted_for_a_matrix_is_that_of_its_problem():
     problem = poisson((31, 31))
     given = {"pre": 1, "post": 1, "backend": "sparse"}

@@ -13,7 +13,7 @@ from mgtheory.fourier.coarsening import differential_orders
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.classical import chebyshev
-from mgtheory.problems.catalogue import create
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import (
     Stencil,
@@ -164,3 +164,21 @@ def test_a_problem_and_its_stencil_are_coarsened_alike_where_the_rule_is_named(r
     assert (of_problem < 0.55) == (rule == "galerkin")
     assert LocalCycle(problem, "jacobi").coarsening == "galerkin"
     assert "galerkin" in str(Hierarchy.build(problem))
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
+def test_what_the_refusal_of_a_matrix_names_is_the_cycle_of_its_hierarchy(boundary):
+    """On cells the factor is half of that on points, and rediscretised ones are larger by half."""
+    n = (31, 31) if boundary == "dirichlet" else (32, 32)
+    A = poisson(n, boundary=boundary).A
+    with pytest.raises(ValueError, match=r"got csr_array; of a matrix take") as caught:
+        two_grid_factor(A, "chebyshev", degree=2)
+    named = str(caught.value).partition("of a matrix take ")[2].partition(" with ")[0]
+    assert named.endswith(", n, boundary=...)")
+    named = named.replace("shape=n", "shape=n, boundary=boundary").replace("...", "boundary")
+    of = eval(named, {"Problem": Problem, "Hierarchy": Hierarchy, **locals()})
+    factor = two_grid_factor(of, "chebyshev", degree=2, coarsening="galerkin").factor
+    two = Hierarchy.build(A, shape=n, boundary=boundary, smoother="chebyshev", max_levels=2)
+    x0 = np.random.default_rng(0).standard_normal(A.shape[0])
+    norms = two.solve(np.zeros_like(x0), x0, tol=1e-40, maxiter=30).residual_norms
+    assert 0.95 * factor < norms[-1] / norms[-2] < factor

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from mgtheory import Hierarchy, Solution, StencilHierarchy, poisson
 from mgtheory.multigrid.loop import Stop, drive
@@ -124,3 +125,59 @@ def test_tolerances_are_relative_absolute_or_to_the_start(kind):
     assert hierarchy.solve(0 * problem.b).iterations == 0
     with pytest.raises(ValueError, match="atol is -1"):
         hierarchy.solve(problem.b, atol=-1)
+
+
+@pytest.mark.parametrize("backend", ["sparse", "stencil"])
+@pytest.mark.parametrize("krylov", [None, "cg", "minres", "gmres"])
+def test_solve_goes_on_from_a_start(backend, krylov):
+    """From x with a residual of 1e-6 fewer steps are needed than from 0, and from the solution
+    none."""
+    problem = poisson((63, 63))
+    options = {"backend": backend, "coarsest": 64, "krylov": krylov, "tol": 1e-8}
+    whole = solve(problem, **options)
+    near = solve(problem, **{**options, "tol": 1e-4}).x
+    kept = near.copy()
+    found = solve(problem, x0=near, **options)
+    assert found.converged
+    assert found.residual_norms[0] == pytest.approx(np.linalg.norm(problem.b - problem.A @ near))
+    assert found.iterations < whole.iterations or krylov == "gmres"  # of 10 steps
+    np.testing.assert_array_equal(near, kept)
+    assert solve(problem, x0=found.x, **options).iterations == 0
+
+
+def test_a_start_has_v_cycles_and_a_full_pass_where_that_is_asked_for():
+    problem = poisson((63, 63))
+    x0 = np.random.default_rng(0).standard_normal(63**2)
+    hierarchy = Hierarchy.build(problem, dtype="auto")
+    for cycle, own in ((None, "V"), ("W", "W"), ("FMG", "FMG")):
+        found = solve(problem, x0=x0, cycle=cycle)
+        expected = hierarchy.solve(problem.b, x0, cycle=own)
+        np.testing.assert_allclose(found.residual_norms, expected.residual_norms, rtol=1e-6)
+    with pytest.raises(ValueError, match="an FMG cycle starts from 0"):
+        solve(problem, x0=x0, cycle="FMG", backend="stencil")
+
+
+@pytest.mark.parametrize("given", [{"backend": "sparse"}, {"smoother": "jacobi", "pre": 2}])
+def test_what_a_built_hierarchy_cannot_take_is_refused(given):
+    problem = poisson((15, 15))
+    with pytest.raises(ValueError, match=f"^{', '.join(given)} beside a hierarchy"):
+        solve(problem, Hierarchy.build(problem), **given)
+
+
+def test_a_hierarchy_of_another_matrix_is_a_preconditioner_alone():
+    """Its cycles solved that one, and said that this is solved."""
+    problem = poisson((31, 31))
+    A, b = problem.A, problem.b
+    other = Hierarchy.build(
+        2.0 * A + sp.diags_array(np.linspace(0.0, 100.0, b.size)), shape=(31, 31)
+    )
+    for one in (problem, A):
+        with pytest.raises(ValueError, match="built for another matrix, which its cycles solve"):
+            solve(one, other, b=b)
+        found = solve(one, other, b=b, krylov="cg")
+        assert np.linalg.norm(b - A @ found.x) <= 1e-8 * np.linalg.norm(b)
+    own = Hierarchy.build(A, shape=(31, 31))
+    for same in (A, A.tocsc(), A.tocoo(), sp.csr_matrix(A), poisson((31, 31)), A * (1 + 1e-15)):
+        assert solve(same, own, b=b).converged
+    with pytest.raises(ValueError, match="built for another matrix"):
+        solve(poisson((15, 15)), own)

@@ -167,3 +167,40 @@ def test_a_positive_cycle_is_not_blamed(boundary):
     found = krylov(Hierarchy.build(problem), problem.A, problem.b + 1.0, maxiter=2)
     assert found.reason == "maxiter"
     assert "positive" not in found.message
+
+
+@pytest.mark.parametrize("method", KRYLOV)
+@pytest.mark.parametrize("start", [False, True])
+def test_work_is_what_is_done(method, start):
+    """Products with A of the method and for the true residuals, and those of every cycle."""
+    problem, done = poisson((31, 31)), []
+    hierarchy, b = Hierarchy.build(problem), problem.b
+    inside = hierarchy.work_units()
+    as_preconditioner = hierarchy.as_preconditioner
+
+    def told(*args, **options):
+        M = as_preconditioner(*args, **options)
+        done.clear()  # of what was tried for symmetry
+        return sla.LinearOperator(M.shape, lambda r: [done.append(inside), M @ r][1], dtype=M.dtype)
+
+    hierarchy.as_preconditioner = told
+    A = sla.LinearOperator(
+        problem.A.shape, lambda x: [done.append(1.0), problem.A @ x][1], dtype=float
+    )
+    x0 = np.ones(b.size) if start else None
+    found = krylov(hierarchy, A, b, x0, method=method)
+    assert found.work_units == pytest.approx(sum(done) - start)  # not that of the start
+    assert found.work_units > found.iterations * inside
+
+
+def test_an_iteration_is_called_what_it_is():
+    problem = poisson((31, 31))
+    hierarchy = Hierarchy.build(problem)
+    for method, step in (("cg", "step of cg"), ("gmres", "restart of gmres(10)")):
+        found = krylov(hierarchy, problem.A, problem.b, method=method)
+        assert found.step == step
+        assert f", {found.iterations} {step.replace(' ', 's ', 1)}, residual" in repr(found)
+        assert f"<th>{step}</th>" in found._repr_html_()
+    few = krylov(hierarchy, problem.A, problem.b, method="cg", maxiter=1)
+    assert ", 1 step of cg, residual" in repr(few)
+    assert ", 1 cycle, residual" in repr(hierarchy.solve(problem.b, maxiter=1))

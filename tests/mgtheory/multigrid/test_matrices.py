@@ -306,6 +306,17 @@ def test_penalties_with_other_smoothers(smoother):
     assert solution.iterations <= 20
 
 
+@pytest.mark.parametrize("penalty", [1e4, 1e8, 1e12])
+def test_a_full_pass_leaves_the_residual_of_fixed_values_alone(penalty):
+    """What interpolation gave one such unknown, times its penalty, was taken for divergence."""
+    A = penalised(LAPLACIAN, [400], penalty)
+    b = random(33**2)
+    hierarchy = Hierarchy.build(A, shape=(33, 33))
+    norms = hierarchy.solve(b, cycle="FMG").residual_norms
+    assert norms[1] < 0.25 * norms[0]
+    assert len(norms) <= len(hierarchy.solve(b).residual_norms)
+
+
 def test_fixed_values_by_rows_of_the_identity():
     A = LAPLACIAN.tolil(copy=True)
     for i in (i for i in range(33**2) if i // 33 > 16 and i % 33 > 16):

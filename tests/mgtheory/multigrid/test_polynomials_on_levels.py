@@ -247,6 +247,11 @@ def test_the_default_of_matrices_that_are_not_symmetric():
     turned = Hierarchy.build(upwind + 3j * sp.eye_array(225), shape=(15, 15))
     assert turned.levels[0].pre.label == "chebyshev(2)"
     assert "not symmetric" in turned.warnings[0]
+    assert "harmonic_ritz" not in turned.warnings[0]  # which takes real ones
+    assert "of a complex A bounded takes its largest eigenvalue" in turned.warnings[0]
+    bounded = Hierarchy.build(turned.given.A, shape=(15, 15), smoother="bounded", degree=3)
+    assert not bounded.warnings
+    assert bounded.solve(np.ones(225)).converged
 
 
 def test_where_a_strong_wind_stops_chebyshev_its_warning_names_what_converges():

@@ -1,0 +1,53 @@
+"""What figures are given, checked where it is drawn: data by their labels, polynomials with or
+without the record of their operator, eigenvalues, residual norms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgtheory._checks import check_array, check_finite, check_kind
+from mgtheory.derive import InitialCoefficients
+from mgtheory.multigrid.solution import Solution
+from mgtheory.polynomials.residual import ResidualPolynomial
+
+# a q to draw
+Drawn = ResidualPolynomial | InitialCoefficients
+
+
+def labelled(given: Any, name: str, what: str) -> Mapping[str, Any]:
+    """Label -> what is drawn; a ValueError for anything else than a mapping."""
+    found: Mapping[str, Any] = check_kind(given, Mapping, name, f"a mapping {{label: {what}}}")
+    return found
+
+
+def polynomial(given: Any, label: str, *, relative: bool) -> ResidualPolynomial:
+    """q of a polynomial or of initial coefficients; if `relative`, in units of the b of the
+    operator that it was derived for, where it says which that is."""
+    q = given.polynomial if isinstance(given, InitialCoefficients) else given
+    check_kind(q, ResidualPolynomial, repr(label), "a ResidualPolynomial or what derive returns")
+    return q.scaled(1.0 / q.operator.upper) if relative and q.operator is not None else q
+
+
+def eigenvalues(given: Any, name: str = "eigenvalues") -> NDArray[np.complex128]:
+    """Complex numbers of any shape, at least one and all finite."""
+    values = check_array(given, name).astype(complex)
+    if not values.size:
+        raise ValueError(f"{name} is empty, must have at least one number")
+    check_finite(values, name)
+    return values
+
+
+def residual_norms(given: Any, label: str) -> NDArray[np.float64]:
+    """The norms of a solution, or those given."""
+    norms = given.residual_norms if isinstance(given, Solution) else given
+    norms = np.asarray(norms, dtype=float)
+    if norms.ndim != 1 or norms.size < 1 or not norms[0] > 0:
+        raise ValueError(
+            f"history {label!r} starts with {norms.ravel()[:1].tolist()}, must be a list that"
+            " starts with a residual norm > 0"
+        )
+    return norms
