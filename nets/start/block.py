@@ -39,7 +39,7 @@ from nets.start.scheme import Scheme
 from nets.start.schemes import find_scheme, scheme_text
 from nets.start.spectrum import LevelSpectrum
 
-# of a start at the first input: on larger grids it takes minutes, and b hardly changes
+# of a start at the first input: larger grids take minutes, and with many channels b hardly changes
 MOST_POINTS, MOST_UNKNOWNS, FEWEST_POINTS = 128, 2**16, 8
 
 
