@@ -60,8 +60,14 @@ class Eigenvalues:
         Of the values, relative to the radius, where the eigenvectors are well conditioned.
     error
         Of the radius, relative: the rounding of a dense eigenproblem, or what two runs of Arnoldi's
-        method differ by. It is one of the eigenvalue that was found: that none is larger cannot be
-        proved by an iteration.
+        method differ by, again where the eigenvectors are well conditioned. It is one of the
+        eigenvalue that was found: that none is larger cannot be proved by an iteration.
+
+    Of few or depthwise channels on long grids the eigenvectors are not: the kernel is that of a
+    Toeplitz matrix which is far from normal, and what rounding leaves are eigenvalues of a matrix
+    beside it, between its own and the symbol's (21 % above b for one channel of three weights on
+    400 points). By these, the pseudo-eigenvalues, its powers grow at first, not by its own.
+    [Trefethen, Embree, Spectra and Pseudospectra, 2005, part II]
     """
 
     measured: Complex
