@@ -230,8 +230,11 @@ class PolynomialBlock(nn.Module):
         side = FEWEST_POINTS + bisect.bisect_right(sides, MOST_UNKNOWNS, key=unknowns)
         return tuple(min(side, n) for n in size)
 
-    def _load_from_state_dict(self, *arguments: Any) -> None:
-        super()._load_from_state_dict(*arguments)
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *others: Any) -> None:
+        super()._load_from_state_dict(state, prefix, *others)
+        whole = all(f"{prefix}level.{name}" in state for name, _ in self.level.named_parameters())
+        if f"{prefix}started" not in state and whole and not self.started.is_meta:
+            self.started.fill_(1.0)  # parameters without buffers: a start would overwrite them
         self._waits = self.started.is_meta or not self.started
 
 

@@ -254,3 +254,23 @@ def test_an_operator_without_a_spectral_radius_is_told(weight):
     assert not made.started
     made.scheme = "none"
     assert made(x).equal(x) or np.isnan(weight)
+
+
+def test_parameters_that_are_loaded_without_buffers_are_not_started_over():
+    """`strict=False` with what `named_parameters` has: the first batch must leave them; A alone
+    leaves the coefficients to the start."""
+    made, x = nets.PolynomialBlock(4, "q4"), torch.randn(2, 4, 6, 6)
+    made(x)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.1)
+    kept = {name: value.detach().clone() for name, value in made.named_parameters()}
+    whole, part = (nn.Sequential(nets.PolynomialBlock(4, "q4")) for _ in range(2))
+    whole.load_state_dict({f"0.{name}": value for name, value in kept.items()}, strict=False)
+    part.load_state_dict({"0.level.A.weight": kept["level.A.weight"]}, strict=False)
+    for network in (whole, part):
+        network(x)
+    assert all(torch.equal(kept[name], value) for name, value in whole[0].named_parameters())
+    assert (whole[0].report, bool(whole[0].started)) == (None, True)
+    assert part[0].report is not None
+    assert torch.equal(part[0].level.A.weight, kept["level.A.weight"])
