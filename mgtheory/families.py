@@ -111,10 +111,14 @@ def amplification_scale(
 
 
 def _problem(record: OperatorRecord) -> Arguments | None:
-    """What Fourier analysis takes; a level's matrix is none of it."""
-    if record.kind != "stencil" and getattr(record.source, "stencil", None) is None:
+    """What Fourier analysis takes: of a level its problem, or the stencil of R A P; its matrix is
+    none of it."""
+    source, known = record.source, {"scaling": record.scaling, "axes": record.axes}
+    if record.kind != "stencil" and getattr(source, "stencil", None) is None:
         return None
-    return {"problem": record.source, "scaling": record.scaling, "axes": record.axes}
+    if getattr(source, "problem", source) is None:
+        return known | {"problem": source.stencil, "coarsening": "galerkin"}
+    return known | {"problem": source}
 
 
 @dataclass(frozen=True)

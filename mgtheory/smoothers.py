@@ -184,7 +184,10 @@ class Polynomial(Smoother):
         else:
             offsets, values = zip(*form)
             of, cells = Stencil(offsets, np.array(values)), None
-        found = (self.family, self.degree, form, record.scaling, record.axes, cells, self.options)
+            if hasattr(record.source, "problem"):  # a level that is R A P, or a matrix
+                options = {"coarsening": "galerkin"} | options
+        asked = tuple(sorted(options.items()))
+        found = (self.family, self.degree, form, record.scaling, record.axes, cells, asked)
         if found not in _SEARCHED:
             axes = "auto" if record.axes is None else record.axes
             unit = operator_record(of, scaling=record.scaling or "auto", axes=axes)

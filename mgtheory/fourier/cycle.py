@@ -41,6 +41,7 @@ from mgtheory.problems.symbols import (
     Float,
     grid_frequencies,
     harmonic_symbols,
+    of_level,
     the_stencil,
 )
 
@@ -56,7 +57,8 @@ class LocalCycle:
     Parameters
     ----------
     operator
-        The finest operator: a `Stencil`, a problem with one, or a centred odd array.
+        The finest operator: a `Stencil`, a problem with one, a level of a hierarchy for its
+        problem, or a centred odd array.
     smoother, post_smoother
         Whatever `mgtheory.smoothers.smoother` takes; the same before and after unless
         `post_smoother` is given. On coarser levels a family, given by its name or with initial
@@ -128,6 +130,7 @@ class LocalCycle:
     counts: tuple[tuple[int, ...], ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.__dict__["operator"] = of_level(self.operator)
         fine = the_stencil(self.operator)
         check_whole(self.levels, "levels", 2)
         check_whole(self.pre, "pre", 0)

@@ -24,6 +24,7 @@ from mgtheory.problems.symbols import (
     grid_frequencies,
     high_frequencies,
     mirrored,
+    of_level,
     spectral_radius,
     the_stencil,
 )
@@ -69,6 +70,7 @@ def smoothing_factor(
     0.25
     """
     steps = check_whole(steps, "steps", 1)
+    operator = of_level(operator)
     stencil = the_stencil(operator)
     finest = operator if isinstance(operator, Problem) else stencil
     chosen = choose_axes(finest.couplings(), None, axes)

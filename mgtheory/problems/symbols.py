@@ -57,6 +57,24 @@ def the_stencil(operator: Any) -> Stencil:
     )
 
 
+def of_level(operator: Any) -> Any:
+    """Of a level of a hierarchy its problem, whose boundary, transfers and coarse operators a bare
+    stencil does not have; all else as it is.
+
+    A ValueError for a level without one, R A P or a matrix, whose coarse operator it does not know.
+    """
+    if not (hasattr(operator, "stencil") and hasattr(operator, "problem")):
+        return operator
+    the_stencil(operator)  # refuses a level without a stencil
+    if operator.problem is None:
+        raise ValueError(
+            f"level {operator.index} has a stencil but no problem: it is R A P, or a matrix; take"
+            " Problem.from_stencil(level.stencil, level.shape, boundary=...) with"
+            " coarsening='galerkin'"
+        )
+    return operator.problem
+
+
 def grid_frequencies(shape: int | Sequence[int]) -> Float:
     """theta_j = 2 pi m / n_j in (-pi, pi], ascending: the modes of a periodic grid, shape (*shape,
     d).

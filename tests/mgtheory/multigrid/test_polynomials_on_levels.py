@@ -14,6 +14,7 @@ from mgtheory import (
     StencilHierarchy,
     derive,
     poisson,
+    smoothing_factor,
     two_grid_factor,
 )
 from mgtheory.multigrid.solve import Watch
@@ -290,6 +291,56 @@ def test_a_level_of_a_hierarchy_is_an_operator():
     assert derive("chebyshev", 2, coarse).roots == pytest.approx(
         derive("chebyshev", 2, poisson((15, 15))).roots
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "boundary"),
+    [("poisson2d", "neumann"), ("rotated2d", "dirichlet"), ("convection2d", "dirichlet")],
+)
+def test_fourier_analysis_of_a_level_is_that_of_its_problem(name, boundary):
+    """With its transfers and coarse operators, which differ from those of the bare stencil."""
+    problem = create(name, n=32 - (boundary == "dirichlet"), boundary=boundary)
+    level = Hierarchy.build(problem).levels[0]
+    of_level, of_problem, of_stencil = (
+        two_grid_factor(one, "chebyshev", degree=2).factor
+        for one in (level, problem, problem.stencil)
+    )
+    assert of_level == of_problem != pytest.approx(of_stencil, rel=0.1)
+    assert smoothing_factor(level, "jacobi").factor == smoothing_factor(problem, "jacobi").factor
+    optimal = (derive("two_grid_optimal", 1, one).roots for one in (level, problem))
+    np.testing.assert_allclose(*optimal, rtol=1e-6)
+
+
+def test_a_level_without_a_problem_is_refused_by_fourier_analysis():
+    problem = poisson((31, 31))
+    product = Hierarchy.build(problem, coarsening="galerkin").levels[1]
+    matrix = Hierarchy.build(problem.A, shape=(31, 31)).levels[0]
+    for level in (product, matrix):
+        for factor in (two_grid_factor, smoothing_factor):
+            with pytest.raises(ValueError, match=r"no problem.*from_stencil") as caught:
+                factor(level, "chebyshev")
+            assert "\n" not in str(caught.value)
+
+
+def test_the_two_grid_optimum_of_a_matrix_is_that_of_its_galerkin_cycle():
+    """Its coarse operator is R A P, for which the optimum of the rediscretised cycle is a third
+    worse than Chebyshev's polynomial."""
+    problem = poisson((31, 31))
+
+    def built(family):
+        return Hierarchy.build(problem.A, shape=(31, 31), smoother=family, degree=2, max_levels=2)
+
+    optimal, chebyshev = (
+        two_grid_factor(
+            problem, built(family).levels[0].pre.polynomial, coarsening="galerkin"
+        ).factor
+        for family in ("two_grid_optimal", "chebyshev")
+    )
+    assert optimal < chebyshev
+    expected = derive("two_grid_optimal", 2, problem, coarsening="galerkin").roots
+    level = built("two_grid_optimal").levels[0]
+    for roots in (level.pre.polynomial.roots, derive("two_grid_optimal", 2, level).roots):
+        np.testing.assert_allclose(roots, expected, rtol=1e-3)
 
 
 def test_what_has_setup_is_set_up_even_where_it_could_correct():
