@@ -148,6 +148,12 @@ class Polynomial(Smoother):
         known = None if self.polynomial is None else self.polynomial.operator
         return known is None or not known.positive
 
+    def for_galerkin(self) -> Polynomial:
+        """That of a cycle with R A P, where a family is made for a cycle and not told which."""
+        if self.family is None or FAMILIES[self.family].needs != "problem":
+            return self
+        return replace(self, options={"coarsening": "galerkin"} | dict(self.options))
+
     def on(
         self,
         record: OperatorRecord,
@@ -175,9 +181,9 @@ class Polynomial(Smoother):
         """The family's polynomial for an operator; where it is searched for, once for all multiples
         of that operator."""
         assert self.family is not None
-        entry, form, options = FAMILIES[self.family], record.form, dict(self.options)
+        entry, form, options = FAMILIES[self.family], record.form, self.options
         if entry.needs != "problem" or not isinstance(form, tuple):
-            return entry.on(self.degree, record, **options)[0]
+            return entry.on(self.degree, record, **dict(options))[0]
         of = getattr(record.source, "problem", record.source)  # that of a level, or itself
         if isinstance(of, Problem):
             cells: bool | None = of.boundary is Boundary.NEUMANN  # with transfers of their own
@@ -185,13 +191,12 @@ class Polynomial(Smoother):
             offsets, values = zip(*form)
             of, cells = Stencil(offsets, np.array(values)), None
             if hasattr(record.source, "problem"):  # a level that is R A P, or a matrix
-                options = {"coarsening": "galerkin"} | options
-        asked = tuple(sorted(options.items()))
-        found = (self.family, self.degree, form, record.scaling, record.axes, cells, asked)
+                options = self.for_galerkin().options
+        found = (self.family, self.degree, form, record.scaling, record.axes, cells, options)
         if found not in _SEARCHED:
             axes = "auto" if record.axes is None else record.axes
             unit = operator_record(of, scaling=record.scaling or "auto", axes=axes)
-            _SEARCHED[found] = entry.on(self.degree, unit, **options)[0]
+            _SEARCHED[found] = entry.on(self.degree, unit, **dict(options))[0]
         return _SEARCHED[found].on(record)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -197,12 +197,22 @@ class Options:
     @cached_property
     def before(self) -> Schedule:
         """What smooths before the coarse-grid correction."""
-        return Schedule.of(self.smoother, self.degree)
+        return self._made_for(Schedule.of(self.smoother, self.degree))
 
     @cached_property
     def after(self) -> Schedule:
         """What smooths after it; `before` itself where nothing else is given."""
-        return self.before if self.post_smoother is None else Schedule.of(self.post_smoother, None)
+        if self.post_smoother is None:
+            return self.before
+        return self._made_for(Schedule.of(self.post_smoother, None))
+
+    def _made_for(self, schedule: Schedule) -> Schedule:
+        """A family by its name that is made for a cycle gets the coarse operators of this one."""
+        if self.coarsening != "galerkin" or schedule.is_callable:
+            return schedule
+        made = schedule.given if schedule.degrees is None else make_smoother(schedule.given)
+        own = isinstance(made, Polynomial) and made.polynomial is None
+        return replace(schedule, given=made.for_galerkin()) if own else schedule
 
     def counts(self, index: int) -> tuple[int, int]:
         """Smoothings before and after on a level."""
