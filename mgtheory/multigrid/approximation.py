@@ -9,9 +9,9 @@ Three forms of one number, pi = P (P^T A P)^-1 P^T A the A-orthogonal projection
     sup over f of  lmax ||K f||^2_A / ||f||^2_B,  as ||K f||^2_A = f^T K f;
     sup over v of  lmax ||v - pi v||^2_{B^-1} / ||v||^2_A,  its transpose.
 
-With the best P w in place of pi v the last one is a smaller number, on model problems often the
-same. That weak constant bounds no V-cycle; this one, Hackbusch's approximation property, does: the
-proof is in docs/theory.md, section 3.
+With the best P w in place of pi v the last one is a number that is never larger, on model problems
+with the same limit as h -> 0. With that weak constant the bound need not hold; with this one, of
+Hackbusch's approximation property, it does: the proof is in docs/theory.md, section 3.
 
 A singular A (the constants are its nullspace) is allowed: the energy norm does not see constants,
 so they are counted among the coarse functions, and f is a right-hand side without a mean.
