@@ -149,8 +149,10 @@ class Polynomial(Smoother):
         return known is None or not known.positive
 
     def for_galerkin(self) -> Polynomial:
-        """That of a cycle with R A P, where a family is made for a cycle and not told which."""
-        if self.family is None or FAMILIES[self.family].needs != "problem":
+        """That of a cycle with R A P, where a family by its name is made for a cycle and not told
+        which."""
+        named = self.family is not None and self.polynomial is None
+        if not named or FAMILIES[str(self.family)].needs != "problem":
             return self
         return replace(self, options={"coarsening": "galerkin"} | dict(self.options))
 

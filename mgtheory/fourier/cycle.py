@@ -142,10 +142,12 @@ class LocalCycle:
         names = ("coarsening", "restriction", "interpolation", "order", "axes")
         options = {name: getattr(self, name) for name in names}
         self.__dict__.update(coarsen(self.operator, self.levels, **options))
-        before = described(self.smoother, scaling=self.scaling, degree=self.degree)
-        after = before
+        known = functools.partial(
+            described, scaling=self.scaling, galerkin=str(options["coarsening"]) == "galerkin"
+        )
+        before = after = known(self.smoother, degree=self.degree)
         if self.post_smoother is not None:
-            after = described(self.post_smoother, scaling=self.scaling)
+            after = known(self.post_smoother)
         finest = self.operator if isinstance(self.operator, Problem) else fine
         pairs = []
         for l, axes in enumerate(self.coarsened):

@@ -35,15 +35,20 @@ Turns = npt.NDArray[np.int64]
 Axes = Sequence[int] | str
 
 
-def described(given: Any, *, scaling: str = "auto", degree: int | None = None) -> Any:
+def described(
+    given: Any, *, scaling: str = "auto", degree: int | None = None, galerkin: bool = False
+) -> Any:
     """The description of a smoother that can be analysed, before any operator.
 
     `given` is whatever `mgtheory.smoothers.smoother` takes, or an object of your own with
     ``couples`` (whether the modes theta + pi s are coupled) and ``symbols(stencil, theta, turns,
-    order)``, the error operator of one step as `step_symbols` returns it.
+    order)``, the error operator of one step as `step_symbols` returns it. A family that is made for
+    a cycle is made for a `galerkin` one, if asked.
     """
     check_name(scaling, SCALINGS, "scaling")
     found = smoothers.smoother(given, degree, scaling=scaling)
+    if galerkin and isinstance(found, Polynomial):
+        found = found.for_galerkin()
     known = step_symbols.dispatch(type(found)) is not step_symbols.dispatch(object)
     if not known and not (hasattr(found, "symbols") and hasattr(found, "couples")):
         kinds = ", ".join(kind.__name__ for kind in step_symbols.registry if kind is not object)

@@ -211,8 +211,8 @@ class Options:
         if self.coarsening != "galerkin" or schedule.is_callable:
             return schedule
         made = schedule.given if schedule.degrees is None else make_smoother(schedule.given)
-        own = isinstance(made, Polynomial) and made.polynomial is None
-        return replace(schedule, given=made.for_galerkin()) if own else schedule
+        known = isinstance(made, Polynomial)
+        return replace(schedule, given=made.for_galerkin()) if known else schedule
 
     def counts(self, index: int) -> tuple[int, int]:
         """Smoothings before and after on a level."""

@@ -201,8 +201,11 @@ def derive(
     if matrix is not None:  # by which refusals and exported files know it
         size = f"{A.shape[0]} rows" if sizes is None else " x ".join(map(str, sizes))
         record = replace(record, name=f"{matrix.name}, {size}")
+    # what is made for a cycle: the coarse operators of a matrix are R A P
+    made_for_cycle = sizes is not None and get_family(family).needs == "problem"
+    cycle = {"coarsening": "galerkin"} if made_for_cycle else {}
     try:
-        coefficients = mgtheory.derive(family, degree, record, amplification=amplification)
+        coefficients = mgtheory.derive(family, degree, record, amplification=amplification, **cycle)
     except ValueError as error:
         if A is None or sizes is not None or get_family(family).needs != "interval":
             raise

@@ -69,6 +69,12 @@ def test_derive_from_the_grid_or_from_the_matrix_alone(document, files):
     twin = document("derive", "--family", "minimax", "--degree", "2", "--matrix",
                     files / "p.mtx", *GRID)  # fmt: skip
     np.testing.assert_allclose(twin["roots"], known["roots"])
+    # what is made for a cycle is made for that of a matrix, with R A P
+    found = document("derive", "--family", "two_grid_optimal", "--degree", "2", "--matrix",
+                     files / "p.mtx", *GRID)  # fmt: skip
+    galerkin = derive("two_grid_optimal", 2, create("poisson2d", N), coarsening="galerkin")
+    roots = np.array(found["roots"])[:, 0]
+    np.testing.assert_allclose(roots, galerkin.roots.real, rtol=1e-3)
 
 
 def test_lfa_reads_the_stencil(document, refused, files):

@@ -340,12 +340,14 @@ def test_the_two_grid_optimum_by_name_is_that_of_the_galerkin_cycle():
         for d in (2, [2, 3])
     )
     found = [one.levels[0].pre.polynomial for one in (matrix, asked, rising)]
+    options = {"coarsening": "galerkin"}
+    named = two_grid_factor(problem, "two_grid_optimal", degree=2, **options).factor
+    assert named == pytest.approx(two_grid_factor(problem, expected, **options).factor, rel=1e-4)
     for q in (*found, derive("two_grid_optimal", 2, matrix.levels[0])):
         np.testing.assert_allclose(q.roots, expected.roots, rtol=1e-3)
     assert rising.levels[1].pre.polynomial.degree == 3
-    options = {"coarsening": "galerkin", "coarsest": 64}
     histories = [
-        StencilHierarchy.build(problem, smoother=one, degree=degree, **options)
+        StencilHierarchy.build(problem, smoother=one, degree=degree, coarsest=64, **options)
         .solve(problem.b, tol=0.0, maxiter=3)
         .residual_norms
         for one, degree in (("two_grid_optimal", 2), (expected, None))
