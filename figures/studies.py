@@ -141,12 +141,12 @@ def draw_along(
 
 
 def start_figure(grid: Grid, question: Question, start: str) -> Figure:
-    """The first measure against a number of `STARTS`, a panel for each place."""
-    places = list(grid.cells)
+    """The first measure against a number of `STARTS`, a panel for each place that has it."""
+    places = grid.known(start)
     shape: Any = {"width": DOUBLE, "height": 1.9, "extra": 0.7}
     made, axes = panels(len(places), ACROSS + 1, sharey=True, **shape)
     name = question.measures[0]
-    known = [cell.estimate(name) for cells in grid.cells.values() for cell in cells.values()]
+    known = [cell.estimate(name) for place in places for cell in grid.cells[place].values()]
     means = [MEASURES[name].unit * one.mean for one in known if one is not None]
     _cut(axes[0, 0], means, MEASURES[name])
     for ax, place in zip(axes.flat, places):

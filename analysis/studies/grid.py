@@ -324,20 +324,21 @@ class Grid:
 
     @property
     def starts(self) -> list[str]:
-        """The names of `STARTS` that most cells have and that depend, somewhere, on what is
-        compared: of the others, as max |q| of placements or what earlier versions did not measure,
-        there is nothing to show."""
+        """The names of `STARTS` that there is something to show of."""
+        return [name for name in STARTS if self.known(name)]
 
-        def known(name: str) -> list[list[float]]:
-            values = [[c.at_start(name) for c in place.values()] for place in self.cells.values()]
-            return [[v for v in place if v is not None] for place in values]
-
-        most = sum(map(len, self.cells.values())) / 2
+    def known(self, start: str) -> list[Place]:
+        """The places where most cells have a number of `STARTS` that depends on what is compared:
+        of others, as max |q| of placements or what earlier versions did not measure, there is
+        nothing to show."""
+        found = {
+            place: [one for cell in cells.values() if (one := cell.at_start(start)) is not None]
+            for place, cells in self.cells.items()
+        }
         return [
-            name
-            for name in STARTS
-            if sum(map(len, places := known(name))) > most
-            and any(len({f"{v:.6g}" for v in place}) > 1 for place in places)
+            place
+            for place, values in found.items()
+            if len(values) > len(self.cells[place]) / 2 and len({f"{v:.6g}" for v in values}) > 1
         ]
 
     def tests(self, measure: str, candidate: str) -> list[Test]:

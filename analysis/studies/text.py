@@ -246,8 +246,9 @@ def yardstick_text(grid: Grid, question: Question, name: str) -> tuple[str, str]
 def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
     """A number of `STARTS` for every compared value, and whether it goes with the first measure."""
     measure, parts, all_ranks = question.measures[0], [], []
-    start = STARTS[name]
+    start, known = STARTS[name], grid.known(name)
     for panel, places in question.panels(grid).items():
+        places = {along: place for along, place in places.items() if place in known}
         body = []
         for value in grid.compared:
             cells = [grid.cells[place].get(value) for place in places.values()]

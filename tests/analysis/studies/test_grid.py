@@ -201,6 +201,12 @@ def test_max_modulus_goes_with_the_loss():
     found = Grid.of(alike, "start")
     assert found.starts == ["max_modulus"]
     assert "| `a` | 2 |" in start_text(found, question, "max_modulus")[0]
+    # another place, of which one value of six is known, is not shown
+    bare = [({**point, "k": 4}, row | {"max_modulus": None}) for point, row in given] + given
+    bare[0][1]["max_modulus"] = [3.0]
+    both = Grid.of(bare, "start")
+    assert both.known("max_modulus") == [(("k", 2),)]
+    assert "| start | 2 |" in start_text(both, question, "max_modulus")[0]
 
 
 def test_features_of_size_0_are_the_farthest_from_any():
