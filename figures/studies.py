@@ -101,6 +101,7 @@ def draw_along(
     others = _others(grid, question)
     values = (*question.searched, *others, question.candidate or "")
     alone, spread = len(places) == 1, BESIDE / len(places) ** 2
+    whole = alone or not others  # intervals are seen to their ends
     for value, shift in zip(values, np.linspace(-spread, spread, len(values))):
         cells = [grid.cells[place].get(value) for place in places.values()]
         found = [cell.estimate(name) if cell else None for cell in cells]
@@ -110,7 +111,7 @@ def draw_along(
         y = measure.unit * np.array([one.mean for one in known.values()])
         half = np.array([measure.unit * (one.half or np.nan) for one in known.values()])
         reach = np.nan_to_num(half)
-        means += [*(y - reach), *(y + reach)] if alone else y.tolist()
+        means += [*(y - reach), *(y + reach)] if whole else y.tolist()
         x = np.array(list(known)) + shift
         style: dict[str, Any] = {"label": value, "capsize": 1.5, "elinewidth": 0.7}
         if value == question.candidate:

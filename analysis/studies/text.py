@@ -259,7 +259,8 @@ def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
             continue
         ranks = [start_rank(grid, place, measure, name, around=True) for place in places.values()]
         all_ranks += [rank for rank in ranks if rank is not None]
-        body.append(["*rank correlation*", *("" if r is None else f"{r:+.2f}" for r in ranks)])
+        if any(rank is not None for rank in ranks):
+            body.append(["*rank correlation*", *("" if r is None else f"{r:+.2f}" for r in ranks)])
         title = f"{place_text(panel)}: " if panel else ""
         table = markdown([grid.compare, *map(str, places)], body)
         parts.append(f"{title}geometric mean over the seeds\n\n{table}")
@@ -269,9 +270,9 @@ def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
         f"Spearman's correlation over what is compared of \\|ln({_escaped(start.title)} /"
         f" {start.best:g})\\| with the {MEASURES[measure].title}"
     )
-    asked = f"{start.meaning} Last line: {correlated}."
-    finding = ""
+    asked, finding = start.meaning, ""
     if all_ranks:
+        asked += f" Last line: {correlated}."
         low, high = f"{min(all_ranks):+.2f}", f"{max(all_ranks):+.2f}"
         finding = f"{correlated} is {low if low == high else f'{low} to {high} at each place'}."
     title = f"### {start.title[0].upper()}{start.title[1:]} at the start"

@@ -106,6 +106,27 @@ def test_what_is_cut(ax, far, worst):
     assert beyond(ax) == [("^", high)] * len(hidden)
 
 
+def test_intervals_end_on_the_axis_where_nothing_but_the_searched_is_compared(ax):
+    """Two values that differ less than the seeds do: the axis of the means would cut both."""
+    given = [
+        ({"seed": seed, "k": k, "start": start}, {"train_loss": mean + 0.1 * (-1) ** seed})
+        for start, mean in (("mine", 0.70), ("other", 0.71))
+        for seed in range(4)
+        for k in (2, 4)
+    ]
+    question = Question.of(
+        {**GIVEN, "along": "k", "measures": ["train_loss"], "candidate": "mine"}
+        | {"searched": ["other"]}
+    )
+    made = Grid.of(given, "start")
+    (places,) = question.panels(made).values()
+    draw_along(ax, made, places, "train_loss", question=question)
+    half = made.cells[(("k", 2),)]["mine"].estimate("train_loss").half
+    low, high = ax.get_ylim()
+    assert low < 0.70 - half
+    assert high > 0.71 + half
+
+
 def beyond(ax):
     """(marker, end of the axis) of what is drawn there for a mean beyond it."""
     ends = [line for line in ax.lines if line.get_gid() == BEYOND]
