@@ -232,11 +232,15 @@ def yardstick_text(grid: Grid, question: Question, name: str) -> tuple[str, str]
     counted = Counter(verdicts)
     summary = ", ".join(f"{verdict} at {count}" for verdict, count in counted.items())
     columns = ["place", "best of the searched", "difference", "seeds", "verdict"]
-    here = sum(value in grid.compared for value in question.searched)  # a scale may have a part
+    # a scale may have a part of them, and a place
+    here = sum(value in grid.compared for value in question.searched)
+    among = [sum(value in cells for value in question.searched) for cells in grid.cells.values()]
+    chosen = max(among) > 1
+    favoured = ". The best is chosen with the same seeds, which favours it" if chosen else ""
+    told = f"the best of the {here} searched values" if chosen else "the searched value"
     return (
-        f"`{candidate}` minus the best of the {here} searched values at"
-        f' each place. The best is chosen with the same seeds, which favours it; "not worse" says'
-        f" that the whole 95 % interval lies within {margin} on the worse side\n\n"
+        f"`{candidate}` minus {told} at each place{favoured};"
+        f' "not worse" says that the whole 95 % interval lies within {margin} on the worse side\n\n'
         f"{markdown(columns, body)}",
         f"`{candidate}` against the best of the searched, within {margin}: {summary} of"
         f" {len(body)} places.",
