@@ -120,7 +120,10 @@ def test_the_page_says_what_the_numbers_say(grid):
 
 def test_what_was_searched_is_counted_at_the_scale_that_is_shown():
     part = {start: own for start, own in LOSSES.items() if start != "far"}
-    for losses, what in ((LOSSES, "the best of the 2 searched values"), (part, "the searched value")):
+    for losses, what in (
+        (LOSSES, "the best of the 2 searched values"),
+        (part, "the searched value"),
+    ):
         text, _ = yardstick_text(Grid.of(results(losses), "start"), QUESTION, "train_loss")
         assert f"`mine` minus {what} at each place" in text
         assert ("which favours it" in text) == (losses is LOSSES)  # of one nothing is chosen
