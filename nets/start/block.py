@@ -216,9 +216,13 @@ class PolynomialBlock(nn.Module):
                 )
             # a compiled network takes over behind this: nothing of the start is for its tracer
             tracer = "torch._dynamo" in sys.modules
-            start = torch.compiler.disable(self.start) if tracer else self.start  # type: ignore[no-untyped-call]
-            start(self._shortened(size))
+            start = torch.compiler.disable(self._start_at) if tracer else self._start_at  # type: ignore[no-untyped-call]
+            start(size)
         self._waits = False
+
+    def _start_at(self, size: Sequence[int]) -> None:
+        """The start for the grid of the first input."""
+        self.start(self._shortened(size))
 
     def _shortened(self, size: Sequence[int]) -> tuple[int, ...]:
         """The grid with its long axes cut to one length, on which a start takes seconds."""
