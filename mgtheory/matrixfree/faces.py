@@ -62,6 +62,11 @@ class FaceOperator(OnGrid):
     finest: FaceOperator | None = None
     varies = True
 
+    @property
+    def numbers(self) -> tuple[Array, ...]:
+        """What A is made of."""
+        return self.faces
+
     @classmethod
     def of(cls, problem: Problem, shape: Any, h: Any) -> Self:
         """The finest operator of a problem; a ValueError where that is not supported."""

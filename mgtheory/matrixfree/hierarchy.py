@@ -46,18 +46,22 @@ from mgtheory.matrixfree.faces import FaceLevel
 from mgtheory.matrixfree.kernel_level import imported
 from mgtheory.matrixfree.level import StencilLevel
 from mgtheory.matrixfree.refined import Refinement
-from mgtheory.matrixfree.setup import is_single, operators_of
+from mgtheory.matrixfree.setup import finest_of, is_single, operators_of
 from mgtheory.matrixfree.shift import shift_of
 from mgtheory.matrixfree.steps import steps_on
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
 from mgtheory.multigrid.base import GridHierarchy
+from mgtheory.multigrid.given import same_matrix
 from mgtheory.multigrid.loop import Plan, Stop
 from mgtheory.multigrid.options import Options, takes_options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
+from mgtheory.spectra.record import SAME
 from mgtheory.spectra.symmetry import ANY_M
+
+ZERO = 1e-14  # of the largest number: what rounding leaves of a tap that is none
 
 Array = NDArray[np.float64]
 # the hierarchy on devices, entered by the module that has it: torch is never imported here
@@ -325,6 +329,25 @@ class StencilHierarchy(GridHierarchy):
         """Products with A in one cycle on all levels, the residuals included, in units of one on
         the finest."""
         return cycle_products(self.levels, check_cycle(cycle))
+
+    def solves(self, given: Any) -> bool:
+        """Whether the A of a problem, or a sparse matrix, is the finest one here up to rounding; of
+        problems their numbers are compared, no matrix is made. True of a matrix where this was
+        built from a bare stencil: there is none to compare with."""
+        own = self.operators[0]
+        if not isinstance(given, Problem):
+            return own.problem is None or same_matrix(given, own.problem)
+        if own.problem is given:
+            return True
+        try:
+            other = finest_of(given, None, None)
+        except ValueError:  # which this cycle would not take
+            return False
+        same = own.shape == other.shape and own.varies == other.varies
+        return same and all(
+            np.allclose(one, two, rtol=SAME, atol=ZERO * np.abs(two).max())
+            for one, two in zip(own.numbers, other.numbers, strict=True)
+        )
 
     def __str__(self) -> str:
         lines = [

@@ -168,6 +168,11 @@ class Operator(OnGrid):
     varies = False
 
     @property
+    def numbers(self) -> tuple[Array, ...]:
+        """What A is made of."""
+        return (self.c,)
+
+    @property
     def diagonal(self) -> float:
         """The centre tap, the diagonal of A."""
         centre = float(self.c[0, 0, 0])

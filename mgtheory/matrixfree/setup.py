@@ -48,12 +48,18 @@ def operators_of(
     where = " where coefficients vary" if varies else ""
     _check_fixed(options, FIXED | varying if varies else FIXED, where)
     rule: Any = FaceCoarsening(options) if varies else Coarsening(options)
-    make: Any = FaceOperator.of if varies else make_operator
-    finest = rule.from_here(make(problem, options.shape, h))
+    finest = rule.from_here(finest_of(problem, options.shape, h))
     for schedule in (options.before, options.after):
         if not schedule.is_callable:  # what a callable gives is seen on its level
             described_on(schedule, finest)
     return coarsened(finest, rule, options.max_levels)
+
+
+def finest_of(problem: Any, shape: Any, h: float | None) -> Any:
+    """The finest operator; a ValueError for what is not supported."""
+    varies = isinstance(problem, Problem) and problem.coefficient is not None
+    make: Any = FaceOperator.of if varies else make_operator
+    return make(problem, shape, h)
 
 
 def is_single(dtype: Any) -> bool:

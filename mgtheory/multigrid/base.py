@@ -24,7 +24,7 @@ from mgtheory.spectra.symmetry import ANY_M
 
 class MultigridSolver(ABC):
     """Solving by cycles and by full multigrid. A kind of hierarchy adds `_solve`, one loop over its
-    own levels, `as_preconditioner` and `work_units`.
+    own levels, `as_preconditioner`, `work_units` and `solves`.
 
     Attributes
     ----------
@@ -140,6 +140,10 @@ class MultigridSolver(ABC):
     @abstractmethod
     def work_units(self, cycle: str = "V") -> float:
         """Products with A in one cycle on all levels, in units of one on the finest."""
+
+    @abstractmethod
+    def solves(self, given: Any) -> bool:
+        """Whether the A of a problem, or a sparse matrix, is the finest one here up to rounding."""
 
 
 class GridHierarchy(MultigridSolver):

@@ -18,6 +18,7 @@ from mgtheory.multigrid.options import PYAMG, Options
 from mgtheory.problems.catalogue import poisson
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape
 from mgtheory.problems.problem import Problem
+from mgtheory.spectra.record import SAME
 
 # the largest condition number with which a float32 cycle converges like a float64 one
 SINGLE = 1e6
@@ -150,6 +151,16 @@ def check_work(given: np.dtype[Any], dtype: Any, problem: Problem | None) -> np.
     if np.issubdtype(work, np.complexfloating) and not np.issubdtype(given, np.complexfloating):
         raise ValueError(f"A is {given}, the cycle's type {work} must be real too")
     return work
+
+
+def same_matrix(one: Any, other: Any) -> bool:
+    """Whether two problems or sparse matrices have one A up to rounding."""
+    if one is other:
+        return True
+    A, B = (check_matrix(getattr(given, "A", given)) for given in (one, other))
+    if A.shape != B.shape or not np.array_equal(A.indptr, B.indptr):
+        return False
+    return np.array_equal(A.indices, B.indices) and np.allclose(A.data, B.data, rtol=SAME, atol=0.0)
 
 
 def _condition(problem: Problem) -> float:

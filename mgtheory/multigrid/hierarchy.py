@@ -40,7 +40,7 @@ from mgtheory._html import html_table
 from mgtheory.multigrid.aggregates import Aggregates
 from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
-from mgtheory.multigrid.given import Given
+from mgtheory.multigrid.given import Given, same_matrix
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import Plan, Stop, norm
 from mgtheory.multigrid.nullspace import (
@@ -321,6 +321,10 @@ class Hierarchy(GridHierarchy):
         """Products with A in one cycle on all levels, in units of one on the finest; the residual
         of the stopping test not included."""
         return cycle_products(self.levels, check_cycle(cycle))
+
+    def solves(self, given: Any) -> bool:
+        """Whether the A of a problem, or a sparse matrix, is the finest one here up to rounding."""
+        return given is self.given.problem or same_matrix(given, self.given.A)
 
     def _repr_html_(self) -> str:
         """For notebooks: a row a level, the smoothing beside it, and the complexity below."""

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.cycle import full_pass_products
 from mgtheory.multigrid.fitted import check_sizes
+from mgtheory.multigrid.given import same_matrix
 from mgtheory.multigrid.loop import Plan, Stop, drive
 from mgtheory.multigrid.solution import Cycle, Solution
 from mgtheory.problems.problem import Problem
@@ -48,6 +49,10 @@ class TorchHierarchy(MultigridSolver):
     def work_units(self, cycle: str = "V") -> float:
         """Products with A in one cycle on all levels, in units of one on the finest."""
         return float(self.module.hierarchy().work_units(cycle))
+
+    def solves(self, given: Any) -> bool:
+        """Whether the A of a problem, or a sparse matrix, is that of this one up to rounding."""
+        return same_matrix(given, self.problem)
 
     @own_defaults()
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from mgtheory import Hierarchy, Solution, StencilHierarchy, poisson
+from mgtheory import Hierarchy, Problem, Solution, Stencil, StencilHierarchy, poisson
 from mgtheory.multigrid.loop import Stop, drive
 from mgtheory.multigrid.solution import Reason
 from mgtheory.problems import create
@@ -181,3 +181,23 @@ def test_a_hierarchy_of_another_matrix_is_a_preconditioner_alone():
         assert solve(same, own, b=b).converged
     with pytest.raises(ValueError, match="built for another matrix"):
         solve(poisson((15, 15)), own)
+
+
+def test_a_hierarchy_without_a_matrix_knows_its_problem_too():
+    """Its numbers are compared: of another stencil, coefficient or grid it would solve that one."""
+    build = StencilHierarchy.build
+    problem, weak = poisson((31, 31)), Stencil.from_array([[0, -1, 0], [-1, 4.1, -1], [0, -1, 0]])
+    others = [
+        Problem.from_stencil(weak, (31, 31)),
+        poisson((31, 15)),
+        create("variable2d", 31),
+    ]
+    for other in others:
+        hierarchy = build(other)
+        with pytest.raises(ValueError, match="built for another matrix"):
+            solve(problem, hierarchy)
+        assert not hierarchy.solves(problem.A)
+        assert all(hierarchy.solves(one) for one in (other, other.A))
+    for boundary in ("periodic", "neumann"):  # which these do not have
+        assert not hierarchy.solves(poisson((31, 31), boundary=boundary))
+    assert solve(poisson((31, 31)), build(problem)).converged
