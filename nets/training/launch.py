@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import warnings
@@ -66,6 +67,13 @@ def launched_fabric(section: TrainSection, request: StopRequest | None = None) -
     if several:
         for name in COUNTS:
             _launched(name)
+    waits = world > 1 or section.nodes > 1 or (several and "SLURM_PROCID" in os.environ)
+    if several and not waits and multiprocessing.parent_process() is not None:
+        raise ValueError(
+            f"train.devices is {devices}: for each the program is begun again, but this process is"
+            " a worker of it, and all of the program's work would be; train on one device, or in"
+            " the main process"
+        )
     # Fabric takes one process in a job of Slurm for one of many
     with nullcontext() if several else _without_launcher():
         from lightning_fabric import Fabric
@@ -92,7 +100,6 @@ def launched_fabric(section: TrainSection, request: StopRequest | None = None) -
                     f"train.devices is {devices} on {section.nodes} nodes, which does not fit what"
                     f" is here: {' '.join(str(error).split())}"
                 ) from error
-            waits = world > 1 or section.nodes > 1 or (several and "SLURM_PROCID" in os.environ)
             with _ending_at_once(request) if waits else nullcontext():
                 fabric.launch()
             if several:
@@ -132,13 +139,14 @@ def _without_launcher() -> Iterator[None]:
 
 
 @contextmanager
-def together(world: int) -> Iterator[None]:
+def together() -> Iterator[None]:
     """ConnectionError, with a line to read, where another process of the run has ended: the
     library's own errors are many."""
     try:
         yield
     except RuntimeError as error:
-        if world > 1 and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
+        joined = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if joined and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
             raise ConnectionError(
                 "another process of this run has failed or was killed; what was saved is kept"
             ) from error

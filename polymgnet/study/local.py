@@ -24,14 +24,21 @@ def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str
     """Train what is missing here, in turn or in `jobs` processes that share the cores; returns name
     -> reason of the runs that failed.
 
-    Stopped, with its number, where SIGTERM or SIGUSR1 came to this process or a worker: every run
-    on its way has saved its state. Workers whose study was killed save and end by themselves.
+    ValueError, and nothing is trained, where a run of several devices were to be one of several
+    `jobs`. Stopped, with its number, where SIGTERM or SIGUSR1 came to this process or a worker:
+    every run on its way has saved its state. Workers whose study was killed save and end by
+    themselves.
     """
     from nets.training.signals import StopRequest
 
     failed: dict[str, str] = {}
     missing = study.missing
     done = len(study.runs) - len(missing)
+    if jobs > 1 and (wide := [run.folder.name for run in missing if run.devices != (1, 1)]):
+        raise ValueError(
+            f"jobs is {jobs}, but {wide[0]} has several devices, for each of which the whole study"
+            " is begun again; take 1, or train it alone first"
+        )
     report(done, "")
     with StopRequest() as asked:
         try:

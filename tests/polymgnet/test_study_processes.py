@@ -104,6 +104,16 @@ def test_workers_share_the_threads(file, monkeypatch, allowed, jobs, threads):
     assert shared == [threads]
 
 
+def test_runs_of_several_devices_are_trained_in_turn(file, refused):
+    """For each device the program is begun again: side by side, the processes of one run joined
+    those of another and averaged their gradients."""
+    file.write_text(file.read_text().replace("epochs = 1", "epochs = 1\ndevices = 2"))
+    said = refused("study", file, "--jobs", 2)
+    assert "jobs is 2, but " in said
+    assert "has several devices" in said
+    assert not list((file.parent / "runs").glob("*"))
+
+
 def _alive(pid):
     """Whether a process runs (a zombie does not)."""
     try:

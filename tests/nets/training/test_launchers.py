@@ -96,6 +96,22 @@ def test_what_is_wrong_is_named(set_to, variables, sets, message):
     assert "\n" not in str(error.value)
 
 
+def _several(folder):
+    try:
+        launched_fabric(load_config("digits", [*SETS, "devices=2"]).train)
+    except ValueError as error:
+        folder.joinpath("said").write_text(str(error))
+
+
+def test_a_worker_is_not_begun_again_for_its_devices(tmp_path, forked):
+    """Fabric runs the whole program once more for each device: all runs of all workers."""
+    worker = forked(_several, tmp_path)
+    worker.join(60)
+    assert worker.exitcode == 0
+    said = (tmp_path / "said").read_text()
+    assert said.startswith("train.devices is 2: for each the program is begun again, but this")
+
+
 def test_a_process_leaves_the_others_before_it_ends():
     """Threads of gloo that a process leaves behind abort it at its end, now and then."""
     group = torch.distributed
