@@ -81,7 +81,12 @@ def train(
     out, config = Path(out), absolute(config)
     if force and resume:
         raise ValueError("resume and force exclude one another")
-    with StopRequest(stop) as request, torch.random.fork_rng(devices=[]), _settings(config.train):
+    with (
+        StopRequest(stop) as request,
+        torch.random.fork_rng(devices=[]),
+        _settings(config.train),
+        together(),
+    ):
         torch.manual_seed(config.train.seed)
         state = check_run(out, config, resume=resume, force=force)
         if state == "finished":
@@ -122,8 +127,7 @@ def train(
             }
             run = Run(config, out, fabric, trainer, report, begun=begun is not None, **watched)
             run.notes += taken
-            with together(fabric.world_size):
-                return run.execute(request)
+            return run.execute(request)
 
 
 def _settings(section: TrainSection) -> AbstractContextManager[None]:

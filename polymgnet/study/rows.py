@@ -119,8 +119,11 @@ class Rows:
         # of two that find no file, the second must not empty that of the first
         with self.path.open("a+b") as file, alone(file):
             file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
-            file.write(line.encode())
+            whole = file.read().rpartition(b"\n")[0]
+            file.truncate(len(whole) + bool(whole))
+            # meanwhile another process may have added it, as one of several that train the run
+            if not any(json.loads(one)["digest"] == row["digest"] for one in whole.splitlines()):
+                file.write(line.encode())
 
 
 @contextmanager

@@ -1,14 +1,16 @@
 """Two processes: equal to one with ghost batch norm, and killed and resumed to the same bits."""
 
 import csv
+import os
 import time
+from contextlib import nullcontext
 
 import pytest
 import torch
 
 import nets
 from nets.config import load_config
-from nets.training.folder import read_summary
+from nets.training.folder import lock_run, read_summary
 
 SETS = [
     "width=4",
@@ -92,7 +94,12 @@ def reporting(out, *sets):
     try:
         run(out, *sets)
     except Exception as error:
-        (out.parent / "said").write_text(f"{type(error).__name__}: {error}")
+        (out.parent / f"said{os.environ['RANK']}").write_text(f"{type(error).__name__}: {error}")
+
+
+ENDED = (
+    "ConnectionError: another process of this run has failed or was killed; what was saved is kept"
+)
 
 
 def test_the_end_of_another_process_is_said_in_one_line(tmp_path, pair):
@@ -101,9 +108,15 @@ def test_the_end_of_another_process_is_said_in_one_line(tmp_path, pair):
         time.sleep(0.01)
     second.kill()
     first.join(60)
-    said = (tmp_path / "said").read_text()
-    assert (
-        said
-        == "ConnectionError: another process of this run has failed or was killed; what was saved"
-        " is kept"
-    )
+    assert (tmp_path / "said0").read_text() == ENDED
+
+
+@pytest.mark.parametrize("refused", ["a folder in use", "data that are not there"])
+def test_what_refuses_the_first_process_is_said_by_it_alone(tmp_path, pair, refused):
+    """The others waited for it, and told of the library's trouble as of a fault of the program."""
+    sets = ["data=folder:nowhere"] if refused == "data that are not there" else []
+    with nullcontext() if sets else lock_run(tmp_path / "run"):
+        joined(pair(tmp_path / "run", reporting, *sets))
+    first, second = ((tmp_path / f"said{rank}").read_text() for rank in range(2))
+    assert first.startswith("FileNotFoundError: " if sets else "Busy: ")
+    assert second == ENDED
