@@ -50,8 +50,8 @@ def write_atomically(path: str | os.PathLike[str], data: Data) -> None:
     except OSError as error:
         raise OSError(
             error.errno,
-            f"could not write {path} ({error.strerror}); nothing is half written, the old file is"
-            " intact",
+            f"could not write {path} ({error.strerror or error}); nothing is half written, the old"
+            " file is intact",
         ) from error
     finally:
         with contextlib.suppress(OSError):

@@ -11,10 +11,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from mgtheory._files import write_atomically
 from nets.data.archives import hidden_part, names_under
 from nets.data.readers import Pool
 
@@ -48,17 +50,17 @@ def cached(key: str, make: Callable[[], Pool]) -> Pool:
             if time.time() - half.stat().st_mtime > WRITING:
                 shutil.rmtree(half, ignore_errors=True)
     # missing, or damaged: made anew
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, TypeError):
         return _read_cache(folder)
     pool = make()
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder.parent))
     try:
-        np.save(temporary / "images.npy", pool.images)
-        np.save(temporary / "labels.npy", pool.labels)
+        for name, array in (("images", pool.images), ("labels", pool.labels)):
+            write_atomically(temporary / f"{name}.npy", partial(np.save, arr=array))
         kept = ("parts", "classes", "left_out", "names")
         meta = {name: getattr(pool, name) for name in kept}
-        (temporary / "meta.json").write_text(json.dumps(meta))
+        write_atomically(temporary / "meta.json", json.dumps(meta))
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was first: its copy is as good
             temporary.rename(folder)

@@ -74,6 +74,16 @@ def test_full_disk_keeps_what_was_there(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_short_write_of_numpy_is_told_in_its_words(tmp_path):
+    """`tofile`, by which arrays are saved, raises an OSError without a number."""
+
+    def fill(file):
+        raise OSError("96000 requested and 8064 written")
+
+    with pytest.raises(OSError, match=r"could not write .*x \(96000 requested and 8064 written\)"):
+        write_atomically(tmp_path / "x", fill)
+
+
 def test_missing_folder_keeps_its_kind_of_error(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"could not write .*none/file \(No such file or directory\)"

@@ -299,6 +299,13 @@ def test_decoded_once_and_made_anew_when_damaged(tmp_path, monkeypatch):
     np.testing.assert_array_equal(load_data(f"folder:{path}").images, first)
     assert not calls
     decoded = next((tmp_path / "cache" / "decoded").rglob("images.npy"))
+    for damaged in ("images.npy", "labels.npy", "meta.json"):  # as a machine without power left it
+        file = decoded.with_name(damaged)
+        file.unlink()
+        file.touch()
+        np.testing.assert_array_equal(load_data(f"folder:{path}").images, first)
+        assert len(calls) == 1
+        calls.clear()
     decoded.write_bytes(decoded.read_bytes()[:100])
     halves = [decoded.parent.with_name(f"{decoded.parent.name}.{end}") for end in ("old", "new")]
     for half in halves:  # of a killed process, and of one that is writing
