@@ -11,7 +11,7 @@ Selection looks at validation only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -105,6 +105,19 @@ class DataSet:
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of an image."""
         return self.images.shape[1], self.images.shape[2], self.images.shape[3]
+
+    def normalisation(
+        self, mean: Sequence[float] | None, std: Sequence[float] | None
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """(mean, std) per channel: what is given, else its own; ValueError for another number of
+        channels."""
+        found = tuple(mean or self.mean), tuple(std or self.std)
+        if not len(found[0]) == len(found[1]) == self.shape[0]:
+            raise ValueError(
+                f"data.mean and data.std have {len(found[0])} and {len(found[1])} entries;"
+                f" {self.name} has {self.shape[0]} channels"
+            )
+        return found
 
     def about(self) -> str:
         """One line: the images, their channels and classes, and the split, with the keys that set

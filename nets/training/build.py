@@ -80,7 +80,7 @@ def build(
     init = config.init
     if init.weights is not None:
         report(_take(model, init.weights, data))
-    moments = config.data.mean or data.mean, config.data.std or data.std
+    moments = data.normalisation(config.data.mean, config.data.std)
     rows = _spread(data.train, affordable(SAMPLE, (height, width)))
     sample = normalise(torch.from_numpy(data.images[rows]), *moments)
     options = {"operator": init.operator, "size": (height, width), **init.options}

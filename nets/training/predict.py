@@ -75,7 +75,7 @@ class DataFacts:
     ) -> DataFacts:
         """Of a data set, with its own moments or others."""
         images = {part: len(getattr(data, part)) for part in PARTS}
-        moments = tuple(mean or data.mean), tuple(std or data.std)
+        moments = data.normalisation(mean, std)
         return cls(data.name, data.shape, data.classes, *moments, images, data.digest)
 
     def save(self, run: Path) -> None:

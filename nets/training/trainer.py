@@ -55,12 +55,7 @@ class Trainer:
         section = config.train
         self.device = fabric.device
         self.world, self.rank = fabric.world_size, fabric.global_rank
-        mean, std = config.data.mean or data.mean, config.data.std or data.std
-        if not len(mean) == len(std) == data.shape[0]:
-            raise ValueError(
-                f"data.mean and data.std have {len(mean)} and {len(std)} entries; {data.name} has"
-                f" {data.shape[0]} channels"
-            )
+        mean, std = data.normalisation(config.data.mean, config.data.std)
         classes, moments = len(data.classes), {"mean": mean, "std": std}
         self.augment = Augment.resolve(
             config.augment, data.source, seed=section.seed, classes=classes, **moments

@@ -124,6 +124,11 @@ def test_spectral_roots_differ_where_real_eigenvalues_are_too_few():
         ),
         (["model.options.generator=3"], "drawn by train.seed"),
         (["model.options.steps=2.0"], "steps is 2.0"),
+        (
+            ["data.mean=[0.5,0.5]", "data.std=[0.1,0.2]"],
+            "data.mean and data.std have 2 and 2 entries; digits has 1 channels",
+        ),
+        (["data.mean=[0.5,0.5]", "data.std=[0.1]"], "have 2 and 1 entries; digits has 1"),
     ],
 )
 def test_configurations(tmp_path, sets, message):
