@@ -46,11 +46,15 @@ def names_under(path: Path) -> list[str]:
     at its end; links are followed, hidden folders are named and not entered.
 
     ValueError for what is no file, a link to nothing, a folder that is reached twice (or leads back
-    to one above it), and a name that is not text.
+    to one above it), and a name that is not text; PermissionError for a folder that cannot be read.
     """
+
+    def fail(error: OSError) -> None:  # else left out, without a word
+        raise error
+
     found: list[str] = []
     entered: dict[Path, str] = {}
-    for folder, below, files in os.walk(path, followlinks=True):
+    for folder, below, files in os.walk(path, onerror=fail, followlinks=True):
         place = Path(folder).resolve()
         if place in entered:
             raise ValueError(f"{folder} and {entered[place]} are the same folder; remove the link")

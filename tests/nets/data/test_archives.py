@@ -112,6 +112,23 @@ def zipped(path, entries, change=lambda info: None):
     return path
 
 
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    """Of three folders with an image each, where the superuser, who may read all, tests too."""
+    for name in ("cat/monday", "cat/tuesday", "dog"):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        (tmp_path / "d" / name / "0.png").write_bytes(png(np.zeros((4, 4), np.uint8)))
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("tuesday"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(PermissionError, match="cat/tuesday"):
+        load_data(f"folder:{tmp_path / 'd'}")
+
+
 def test_unsafe_zip(tmp_path, monkeypatch):
     def link(info):
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
