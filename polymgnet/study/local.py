@@ -85,8 +85,8 @@ def _in_turn(
             raise Stopped
         yield None, run.folder.name
         try:
-            if not run.finished:  # by another study, by now
-                with study.attempt(run, failed):
+            with study.attempt(run, failed):
+                if not run.finished:  # by another study, by now
                     run(report=report)
             yield run, ""
         except Busy:

@@ -14,6 +14,7 @@ import pytest
 
 from analysis.studies.grid import Grid
 from nets.settings import WITHOUT_EFFECT
+from nets.training.folder import Busy
 from polymgnet import study
 from polymgnet.study.plan import scales_of
 from polymgnet.study.rows import Rows, row_of
@@ -216,6 +217,25 @@ def test_finished_folders_get_their_rows(file, trained, run):
     run("study", file, "--scale", "large")
     assert target.read_text() == before
     assert len(trained) == 3
+
+
+def test_a_run_that_another_process_finishes_gets_its_row(run, file, trained, monkeypatch):
+    """As `polymgnet train` does, which knows of no rows, while the study waits for it."""
+    import nets
+
+    ours, busy = nets.train, []
+
+    def train(config, out, **given):
+        if busy:
+            return ours(config, out, **given)
+        ours(config, out, **given)
+        busy.append(out)
+        raise Busy(f"{out}: another process is training in this folder")
+
+    monkeypatch.setattr("nets.train", train)
+    run("study", file, "--scale", "large")
+    assert len(busy) == 1
+    assert len(lines(file, "large")) == len(trained) == 3
 
 
 def test_rows_of_processes_side_by_side_are_whole_lines(tmp_path):
