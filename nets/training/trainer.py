@@ -337,9 +337,11 @@ class Trainer:
         """The ranks' mean running statistics, those of a ghost batch norm: updates are linear."""
         if self.world == 1:
             return
-        live = dict(self.raw.named_buffers())
-        averaged = [self.ema.weights[name] for name in live] if self.ema else []
-        for value in (*live.values(), *averaged):
+        # a buffer may be no part of the state, or stand in it under several names
+        means = self.ema.weights if self.ema else {}
+        named = self.raw.named_buffers(remove_duplicate=False)
+        averaged = [means[name] for name, _ in named if name in means]
+        for value in (*self.raw.buffers(), *averaged):
             if value.is_floating_point():
                 value.copy_(cast("Tensor", self.fabric.all_reduce(value, reduce_op="mean")))
 

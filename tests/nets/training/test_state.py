@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 import nets
 from nets.config import load_config
@@ -75,3 +76,33 @@ def test_states_of_epochs_are_those_that_are_asked_for(tmp_path):
     files = Checkpoints(tmp_path / "run/checkpoint").files()
     assert [file.stem for file in files] == ["step-000000030", "step-000000020"]
     assert not (tmp_path / "run/tensorboard").exists()
+
+
+class Repeated(nn.Module):
+    """A norm by two names, and a constant that is no part of the state."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = self.again = nn.BatchNorm2d(1)
+        self.fc = nn.Linear(1, 10)
+        self.register_buffer("one", torch.ones(()), persistent=False)
+
+    def forward(self, x):
+        return self.fc(self.norm(self.one * x).mean((2, 3)))
+
+
+def test_ranks_share_each_running_statistic_once(data, monkeypatch):
+    """The other rank's are three times as large, so that the mean is twice: of the live ones, and of
+    their running mean under every name."""
+    config = load_config("digits", [*SETS, "ema=0.9"])
+    t = Trainer(config, launched_fabric(config.train), Repeated(), data)
+    t.run_epoch(stop=lambda: False, tick=lambda: None, save=lambda: None)
+    live, mean = t.raw.norm.running_var.clone(), t.ema.weights["norm.running_var"].clone()
+    assert not torch.equal(live, mean)
+    monkeypatch.setattr(t, "world", 2)
+    monkeypatch.setattr(t.fabric, "all_reduce", lambda value, reduce_op: (value + 3 * value) / 2)
+    t.share_buffers()
+    assert torch.equal(t.raw.norm.running_var, 2 * live)
+    for name in ("norm", "again"):
+        assert torch.equal(t.ema.weights[f"{name}.running_var"], 2 * mean)
+    assert t.raw.norm.num_batches_tracked == STEPS  # counted alike on every rank
