@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from analysis.levels.state import LevelState, level_states
 from nets.start.spectrum import SYMBOL, convolution_spectrum
+from nets.training.checkpoint import load_model
 from nets.training.folder import read_start
-from nets.training.history import kept_models, load_kept
+from nets.training.history import kept_models
 
 
 def kept_dampings(run: str | Path) -> dict[int, list[NDArray[np.float64]]]:
@@ -21,7 +22,7 @@ def kept_dampings(run: str | Path) -> dict[int, list[NDArray[np.float64]]]:
     if not kept:
         return {}
     start = read_start(run)
-    states = {epoch: level_states(load_kept(file), start) for epoch, file in kept.items()}
+    states = {epoch: level_states(load_model(file), start) for epoch, file in kept.items()}
     return {epoch: [_modulus(one) for one in own] for epoch, own in states.items()}
 
 

@@ -41,8 +41,9 @@ from nets.start.jacobian import jacobian_norms
 from nets.start.padded import high_part, spectral_radius
 from nets.start.spectrum import LevelSpectrum, convolution_spectra
 from nets.start.threads import in_threads
+from nets.training.checkpoint import load_model
 from nets.training.folder import load, read_start
-from nets.training.history import COEFFICIENTS, Levels, kept_models, load_kept, read_coefficients
+from nets.training.history import COEFFICIENTS, Levels, kept_models, read_coefficients
 from nets.training.predict import DATA_FILE, read_data_facts
 
 FILE = "along.json"
@@ -193,7 +194,7 @@ def _measured(
     states = {0: record.start}
     for epoch, file in kept.items():
         if epoch != end:
-            states[epoch] = level_states(load_kept(file), record.init)
+            states[epoch] = level_states(load_model(file), record.init)
             _check(file, record, states[epoch])
     states[end] = record.learned
     items = [(epoch, k) for epoch in sorted(states) for k in range(len(record.learned))]

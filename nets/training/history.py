@@ -24,7 +24,7 @@ from mgtheory._files import write_atomically
 from mgtheory.polynomials.factors import Factor, factor_from_dict
 from nets.models.classifier import levels_of
 from nets.models.coefficients import Coefficients
-from nets.training.checkpoint import load_model, save_model
+from nets.training.checkpoint import save_model
 
 if TYPE_CHECKING:
     from nets.training.trainer import Trainer
@@ -139,11 +139,6 @@ def read_coefficients(run: str | Path) -> dict[int, Levels]:
 
 
 def kept_models(run: str | Path) -> dict[int, Path]:
-    """Epoch -> file of the models that a run has kept on its way."""
+    """Epoch -> file of the models that a run has kept on its way, as `load_model` reads them."""
     files = sorted((Path(run) / EPOCHS).glob("*.safetensors"))
     return {int(file.stem): file for file in files if file.stem.isdecimal()}
-
-
-def load_kept(path: Path) -> nn.Module:
-    """One of `kept_models`, on the CPU in eval mode; ValueError where it is damaged."""
-    return load_model(path)

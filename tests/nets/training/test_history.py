@@ -8,7 +8,8 @@ import pytest
 import nets
 from nets.config import load_config
 from nets.settings import WITHOUT_EFFECT
-from nets.training.history import is_kept, kept_models, load_kept, read_coefficients
+from nets.training.checkpoint import load_model
+from nets.training.history import is_kept, kept_models, read_coefficients
 
 SETS = [
     *("width=2", "levels=2", "batch_size=512", "tensorboard=false", "ema=0.5"),
@@ -48,7 +49,7 @@ def test_record_is_of_the_weights_that_count(whole):
     kept = kept_models(whole)
     assert list(kept) == [1, 2, 4] == [e for e in range(6) if is_kept(e)]
     for epoch, path in kept.items():
-        assert factors(load_kept(path)) == record[epoch]
+        assert factors(load_model(path)) == record[epoch]
 
 
 def test_interrupted_run_has_the_files_of_a_whole_one(tmp_path, whole):
