@@ -92,8 +92,8 @@ class Repeated(nn.Module):
 
 
 def test_ranks_share_each_running_statistic_once(data, monkeypatch):
-    """The other rank's are three times as large, so that the mean is twice: of the live ones, and of
-    their running mean under every name."""
+    """The other rank's are three times as large, so that the mean is twice: of the live ones, and
+    of their running mean under every name."""
     config = load_config("digits", [*SETS, "ema=0.9"])
     t = Trainer(config, launched_fabric(config.train), Repeated(), data)
     t.run_epoch(stop=lambda: False, tick=lambda: None, save=lambda: None)
