@@ -83,11 +83,11 @@ class Rows:
     def known(self) -> dict[str, dict[str, Any]]:
         """Digest -> row, the first of each; ValueError names a line that is none. What a killed
         process left of its last line is no row."""
-        if not self.path.is_file():
-            return {}
-        text = self.path.read_text(encoding="utf-8")
+        return self._rows(_whole(self.path.read_bytes())) if self.path.is_file() else {}
+
+    def _rows(self, lines: bytes) -> dict[str, dict[str, Any]]:
         known: dict[str, dict[str, Any]] = {}
-        for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+        for number, line in enumerate(lines.splitlines(), start=1):
             try:
                 row = json.loads(line)
                 known.setdefault(row["digest"], row)
@@ -119,11 +119,24 @@ class Rows:
         # of two that find no file, the second must not empty that of the first
         with self.path.open("a+b") as file, alone(file):
             file.seek(0)
-            whole = file.read().rpartition(b"\n")[0]
-            file.truncate(len(whole) + bool(whole))
-            # meanwhile another process may have added it, as one of several that train the run
-            if not any(json.loads(one)["digest"] == row["digest"] for one in whole.splitlines()):
+            found = file.read()
+            lines = _whole(found)
+            file.truncate(min(len(lines), len(found)))
+            file.write(lines[len(found) :])  # the last line's end, if an editor left it out
+            # another process may have added it since, as one of several that train the run
+            if row["digest"] not in self._rows(lines):
                 file.write(line.encode())
+
+
+def _whole(data: bytes) -> bytes:
+    """The lines of a file, each with its end, but for what a killed process left of the last one:
+    a row that is cut anywhere is no JSON."""
+    last = data.rpartition(b"\n")[2]
+    try:
+        json.loads(last)
+    except ValueError:
+        return data[: len(data) - len(last)]
+    return data + b"\n"
 
 
 @contextmanager

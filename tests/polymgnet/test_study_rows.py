@@ -257,6 +257,22 @@ def test_rows_of_processes_side_by_side_are_whole_lines(tmp_path):
         _ = Rows(path).known
 
 
+def test_a_last_line_without_an_end_is_a_row(tmp_path):
+    """As editors leave it, or a mark before the first: the row was dropped, and its run trained
+    again. None of it where it is cut, wherever that is."""
+    path, row = tmp_path / "x.jsonl", '{"digest": "a", "point": {"ä": {"seed": 1}}}'.encode()
+    for cut in range(len(row)):
+        path.write_bytes(row[:cut])
+        assert Rows(path).known == {}
+        Rows(path).append({"digest": "b"})
+        assert path.read_bytes() == b'{"digest": "b"}\n'
+    path.write_bytes(b"\xef\xbb\xbf" + row)
+    assert list(Rows(path).known) == ["a"]
+    Rows(path).append({"digest": "b"})
+    assert list(Rows(path).known) == ["a", "b"]
+    assert len(path.read_bytes().splitlines()) == 2
+
+
 def test_the_first_rows_of_two_processes(tmp_path, monkeypatch):
     """Both find no file; the second to open it keeps what the first wrote meanwhile."""
     path = tmp_path / "x.jsonl"
