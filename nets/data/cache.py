@@ -49,31 +49,32 @@ def cached(key: str, make: Callable[[], Pool]) -> Pool:
         with contextlib.suppress(OSError):  # another process removed it
             if time.time() - half.stat().st_mtime > WRITING:
                 shutil.rmtree(half, ignore_errors=True)
-    # missing, or damaged: made anew
-    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, TypeError):
-        return _read_cache(folder)
+    if (kept := _read_cache(folder)) is not None:
+        return kept
+    shutil.rmtree(folder, ignore_errors=True)  # damaged
     pool = make()
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder.parent))
     try:
         for name, array in (("images", pool.images), ("labels", pool.labels)):
             write_atomically(temporary / f"{name}.npy", partial(np.save, arr=array))
-        kept = ("parts", "classes", "left_out", "names")
-        meta = {name: getattr(pool, name) for name in kept}
+        meta = {name: getattr(pool, name) for name in ("parts", "classes", "left_out", "names")}
         write_atomically(temporary / "meta.json", json.dumps(meta))
-        shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was first: its copy is as good
             temporary.rename(folder)
-        return _read_cache(folder)
+        return _read_cache(folder) or pool  # if another one has just removed it as damaged
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _read_cache(folder: Path) -> Pool:
-    meta = json.loads((folder / "meta.json").read_text())
-    # copy on write: torch wants writable memory, the file stays as it is
-    images = np.load(folder / "images.npy", mmap_mode="c")
-    parts = {name: (start, stop) for name, (start, stop) in meta["parts"].items()}
-    labels = np.load(folder / "labels.npy")
-    classes, names = tuple(meta["classes"]), tuple(meta.get("names", ()))
-    return Pool(images, labels, parts, classes, meta["left_out"], names)
+def _read_cache(folder: Path) -> Pool | None:
+    """The pool in a folder; None where it is missing or damaged."""
+    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, TypeError):
+        meta = json.loads((folder / "meta.json").read_text())
+        # copy on write: torch wants writable memory, the file stays as it is
+        images = np.load(folder / "images.npy", mmap_mode="c")
+        parts = {name: (start, stop) for name, (start, stop) in meta["parts"].items()}
+        labels = np.load(folder / "labels.npy")
+        classes, names = tuple(meta["classes"]), tuple(meta.get("names", ()))
+        return Pool(images, labels, parts, classes, meta["left_out"], names)
+    return None
