@@ -8,10 +8,12 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -68,11 +70,9 @@ def launched_fabric(section: TrainSection, request: StopRequest | None = None) -
         for name in COUNTS:
             _launched(name)
     waits = world > 1 or section.nodes > 1 or (several and "SLURM_PROCID" in os.environ)
-    if several and not waits and multiprocessing.parent_process() is not None:
+    if several and not waits and (why := _once_alone()):
         raise ValueError(
-            f"train.devices is {devices}: for each the program is begun again, but this process is"
-            " a worker of it, and all of the program's work would be; train on one device, or in"
-            " the main process"
+            f"train.devices is {devices}: for each the program is begun again, but {why}"
         )
     # Fabric takes one process in a job of Slurm for one of many
     with nullcontext() if several else _without_launcher():
@@ -106,6 +106,18 @@ def launched_fabric(section: TrainSection, request: StopRequest | None = None) -
                 atexit.unregister(leave)  # of a run before in this process
                 atexit.register(leave)
     return fabric
+
+
+def _once_alone() -> str:
+    """Why this program cannot be begun again in another process; empty where it can."""
+    if multiprocessing.parent_process() is not None:
+        return (
+            "this process is a worker of it, and all of the program's work would be; train on one"
+            " device, or in the main process"
+        )
+    if sys.modules["__main__"].__spec__ is None and not Path(*sys.argv[:1]).is_file():
+        return "it is no file; write it into one, as train.py, or train on one device"
+    return ""
 
 
 def leave() -> None:

@@ -112,6 +112,24 @@ def test_a_worker_is_not_begun_again_for_its_devices(tmp_path, forked):
     assert said.startswith("train.devices is 2: for each the program is begun again, but this")
 
 
+@pytest.mark.parametrize("typed", [False, True])
+def test_what_is_no_file_is_not_begun_again(typed):
+    """Nor what is typed or piped: Python said that it could not open the file '-c'."""
+    program = (
+        "from nets.config import load_config; from nets.training.launch import launched_fabric\n"
+        "launched_fabric(load_config('digits', ['devices=2', 'accelerator=cpu']).train)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, *([] if typed else ["-c", program])],
+        input=program if typed else None,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 1
+    assert "begun again, but it is no file; write it into one" in ended.stderr
+
+
 def test_a_process_leaves_the_others_before_it_ends():
     """Threads of gloo that a process leaves behind abort it at its end, now and then."""
     group = torch.distributed
