@@ -11,6 +11,7 @@ from typing import Any
 # of the training accuracy from an epoch to the next: more than a rate's rise costs, and than three
 # standard deviations, sqrt(1/(2 n)) at most, of the difference of two such parts of n images
 FALL, DEVIATIONS = 0.05, 3.0
+RISE = 5.0  # of the rate, as where a run is made longer: its first epoch is to fall back
 BEYOND = 10.0  # times the loss of guessing: more than a network costs that is too sure of itself
 
 
@@ -33,7 +34,8 @@ def bursts(
     least = max(FALL, DEVIATIONS * math.sqrt(0.5 / images))
     for before, row in pairwise(rows):
         old, new = before["train_accuracy"], row["train_accuracy"]
-        if new < old - least and row["train_loss"] > before["train_loss"]:
+        again = row["lr"] > RISE * before["lr"]
+        if new < old - least and row["train_loss"] > before["train_loss"] and not again:
             yield (
                 f"training fell back in epoch {row['epoch']:.0f}, from {100 * old:.1f} to"
                 f" {100 * new:.1f} % of its images and from a loss of {before['train_loss']:.3f} to"

@@ -53,6 +53,15 @@ def test_one_line_for_many_bursts_and_none_for_ordinary_training():
     assert not told(BURST[:1])
 
 
+def test_the_first_epoch_of_a_run_that_is_made_longer_is_none():
+    """The digits at a rate of 1: a cosine came down in 6 epochs and rose again for 24."""
+    ended = {"epoch": 6, "lr": 1.8e-4, "train_loss": 1.317, "train_accuracy": 0.664}
+    rose = {"epoch": 7, "lr": 0.998, "train_loss": 1.531, "train_accuracy": 0.539}
+    options = {"clip": 0.0, "images": 1295, "classes": 10}
+    assert not list(bursts([ended, rose], **options))
+    assert list(bursts([ended | {"lr": 0.998 / 4}, rose], **options))  # as a warm-up rises
+
+
 def test_a_test_loss_of_single_images_is_told_from_one_of_guessing():
     (line,) = told(BURST[:1], test_loss=1062.8, test_accuracy=0.6)
     assert line.startswith(
