@@ -33,8 +33,12 @@ LEAST_PROCESSES = 4  # that any machine may be asked for, to try them
 
 def is_first_rank() -> bool:
     """Whether this process is the only one of its run or the first, which writes and reports."""
-    group = torch.distributed
-    return not (group.is_available() and group.is_initialized() and group.get_rank() > 0)
+    return not (_joined() and torch.distributed.get_rank() > 0)
+
+
+def _joined() -> bool:
+    """Whether this process is one of several of a run, of this one or of one before."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def launched_fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
@@ -50,7 +54,8 @@ def launched_fabric(section: TrainSection, request: StopRequest | None = None) -
     if world > 1 and devices != "auto" and world != devices * section.nodes:
         raise ValueError(
             f"train.devices is {devices} on {section.nodes} nodes, but {world} processes were"
-            " started: the environment variable WORLD_SIZE says so; unset it if this is one alone"
+            " started: the environment variable WORLD_SIZE says so; unset it if this is one alone,"
+            " or give a run on several devices, which sets it, a program of its own"
         )
     if devices == "auto" and world == section.nodes == 1:
         devices = max(1, torch.cuda.device_count()) if kind in ("auto", "cuda") else 1
@@ -123,7 +128,7 @@ def _once_alone() -> str:
 def leave() -> None:
     """Leave the other processes before this one ends: gloo's threads are joined, of which one that
     still lets go of a tensor when the interpreter ends aborts it."""
-    if torch.distributed.is_initialized():
+    if _joined():
         gc.collect()  # the trained model, which holds the group too
         torch.distributed.destroy_process_group()
 
@@ -157,8 +162,7 @@ def together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        joined = torch.distributed.is_available() and torch.distributed.is_initialized()
-        if joined and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
+        if _joined() and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
             raise ConnectionError(
                 "another process of this run has failed or was killed; what was saved is kept"
             ) from error
