@@ -33,10 +33,10 @@ LEAST_PROCESSES = 4  # that any machine may be asked for, to try them
 
 def is_first_rank() -> bool:
     """Whether this process is the only one of its run or the first, which writes and reports."""
-    return not (_joined() and torch.distributed.get_rank() > 0)
+    return not (joined() and torch.distributed.get_rank() > 0)
 
 
-def _joined() -> bool:
+def joined() -> bool:
     """Whether this process is one of several of a run, of this one or of one before."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
@@ -128,7 +128,7 @@ def _once_alone() -> str:
 def leave() -> None:
     """Leave the other processes before this one ends: gloo's threads are joined, of which one that
     still lets go of a tensor when the interpreter ends aborts it."""
-    if _joined():
+    if joined():
         gc.collect()  # the trained model, which holds the group too
         torch.distributed.destroy_process_group()
 
@@ -162,7 +162,7 @@ def together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if _joined() and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
+        if joined() and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
             raise ConnectionError(
                 "another process of this run has failed or was killed; what was saved is kept"
             ) from error

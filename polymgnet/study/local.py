@@ -75,8 +75,11 @@ def _in_turn(
     asked: Callable[[], bool],
     report: Callable[[str], None],
 ) -> Progress:
-    """The runs one after another in this process, `report` called after every epoch."""
+    """The runs one after another in this process, `report` called after every epoch. Failure where
+    one of several processes of a run fails: the others wait for it there, and would meet it in the
+    next run. A loss that is not finite they all find."""
     from nets.training.folder import Busy
+    from nets.training.launch import joined
 
     left, waiting = deque(runs), set[Path]()
     while left:
@@ -90,7 +93,12 @@ def _in_turn(
                     run(report=report)
             yield run, ""
         except Busy:
+            if joined():
+                raise
             yield from _put_off(run, left, waiting)
+        why = failed.get(run.folder.name, "")
+        if why and joined() and not why.startswith("FloatingPointError: "):
+            raise Failure(f"{run.folder.name} failed: {why}; the same command goes on")
 
 
 def _put_off(run: Run, left: deque[Run], waiting: set[Path]) -> Progress:

@@ -236,6 +236,32 @@ def test_a_run_of_another_study_is_waited_for(run, file, trained, monkeypatch):
     assert "another process trains it" in result.err
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "runs"),
+    [
+        (OSError(28, "No space left on device"), 1, 1),
+        (Busy("in use"), 2, 1),
+        (FloatingPointError("the loss is not finite at step 3"), 1, 4),
+    ],
+)
+def test_a_process_that_fails_alone_does_not_meet_the_others_in_the_next_run(
+    run, file, monkeypatch, error, status, runs
+):
+    """They wait for it in the run that it has left, and neither ends; a loss that is not finite all
+    of them find."""
+    begun = []
+
+    def train(config, out, **_):
+        begun.append(out)
+        raise error
+
+    monkeypatch.setattr("nets.train", train)
+    monkeypatch.setattr("nets.training.launch.joined", lambda: True)
+    result = run("study", file)
+    assert (result.status, len(begun)) == (status, runs)
+    assert str(error.args[-1]) in result.err
+
+
 def test_a_signal_between_runs_stops_a_study_in_turn(run, file, trained, monkeypatch):
     import nets
 
