@@ -255,10 +255,10 @@ def _spectrum(coefficients: Any, record: Any, spread: dict[str, Any] | None, giv
             f"{spread['count']} points, real parts {ends[0]} to {ends[1]}, imaginary parts"
             f" {ends[2]} to {ends[3]}, moduli up to {ends[4]}"
         )
-    interval = coefficients.interval
-    text = "[{}, {}]".format(*(console.number(end, 6) for end in interval))
-    text += " of D^-1 A, D the diagonal of A" * (record.scaling == "diagonal")
-    if given in ("--interval", "--points") and record.lower > interval[0]:
+    ends = [console.number(end, 6) for end in coefficients.interval]
+    scaled = " of D^-1 A, D the diagonal of A" if record.scaling == "diagonal" else ""
+    text = f"[{ends[0]}, {ends[1]}]{scaled}"
+    if given in ("--interval", "--points") and record.lower > coefficients.interval[0]:
         text += f"; {coefficients.family} takes the upper end alone, not {record.lower:.6g}"
     return text
 

@@ -73,7 +73,7 @@ def lfa(
     coarsened = record.axes or ()
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     around["restriction"] = restriction
-    asked = {"family": family, "degree": degree, "init": init, "smoother": smoother}
+    asked: dict[str, Any] = {"family": family, "degree": degree, "init": init, "smoother": smoother}
     label, given = _smoother(model, record, around, **asked)
     local = LocalCycle(analysed, given, axes=coarsened, **around)
     around["coarsening"] = local.coarsening
