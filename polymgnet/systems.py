@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from polymgnet import options, solving
-from polymgnet.matrices import read_vector
+from polymgnet.matrices import of_command, read_vector
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,8 @@ class System:
 
     Attributes
     ----------
+    name
+        Of the problem, or the file of the matrix.
     of
         The model problem, or the matrix.
     b
@@ -28,6 +30,7 @@ class System:
         A hierarchy's options for the grid of a matrix.
     """
 
+    name: str
     of: Any
     b: Any
     exact: Any
@@ -43,21 +46,44 @@ class System:
         return float(np.linalg.norm(x - self.exact) / np.linalg.norm(self.exact))
 
 
-def of_model(name: str, n: int | None, boundary: str, backend: str) -> System:
+def chosen(
+    *,
+    problem: str | None,
+    n: int | None,
+    boundary: str | None,
+    matrix: Path | None,
+    shape: str | None,
+    rhs: Path | None,
+    needs_shape: bool,
+    backend: str,
+) -> System:
+    """What the options of these names describe; ValueError for those that do not fit, or more than
+    this machine can hold."""
+    beside = {"--problem": problem, "--n": n}
+    given: dict[str, Any] = {"instead": beside, "belonging": {"--rhs": rhs}}
+    otherwise = "--coarsening pyamg"
+    A, sizes = of_command(matrix, shape, **given, needs_shape=needs_shape, otherwise=otherwise)
+    sides = boundary or options.SIDES
+    if matrix is None:
+        return _of_model(problem or options.MODEL, n, sides, backend)
+    solving.check_takes_matrix(backend)
+    return _of_matrix(str(matrix), A, sizes, sides, rhs)
+
+
+def _of_model(name: str, n: int | None, boundary: str, backend: str) -> System:
     """A model problem, whose exact solution is that of the differential equation."""
     model = options.model_problem(name, n, dict.fromkeys((1, 2, 3), 255), boundary)
     solving.check_size(model, backend)
     reference = "the exact solution of the differential equation"
-    return System(model, None, model.exact, reference, model.shape, boundary, {})
+    return System(name, model, None, model.exact, reference, model.shape, boundary, {})
 
 
-def of_matrix(
-    A: Any, sizes: tuple[int, ...] | None, boundary: str, rhs: Path | None, backend: str
+def _of_matrix(
+    name: str, A: Any, sizes: tuple[int, ...] | None, boundary: str, rhs: Path | None
 ) -> System:
     """A matrix with the right-hand side of a file, or that of a random solution."""
-    solving.check_takes_matrix(backend)
     exact = np.random.default_rng(0).standard_normal(A.shape[0]) if rhs is None else None
     b = A @ exact if rhs is None else read_vector(rhs, A.shape[0], A.dtype)
     told = None if sizes is None else boundary  # a graph has no sides
     grid = {"shape": sizes, "boundary": boundary}
-    return System(A, b, exact, "the exact solution", sizes or A.shape[:1], told, grid)
+    return System(name, A, b, exact, "the exact solution", sizes or A.shape[:1], told, grid)

@@ -119,13 +119,7 @@ def optimise_two_grid(
     dense, polynomial = _Dense(sampled), sampled.polynomial
     starts = sorted(_starts(sampled), key=sampled.largest)
 
-    # the best of the classical families, by their factors over all frequencies
-    best, start_factor = starts[0], math.inf
-    for c in starts:
-        if sampled.largest(c) ** steps < start_factor:  # which bounds its factor from below
-            factor = float(dense.peaks(c)[1].max()) ** steps
-            if factor < start_factor:
-                best, start_factor = c, factor
+    best, start_factor = _best_start(sampled, dense, starts)
 
     # the minimum on the sample, from each start
     lowest, total = LeastMaximum(starts[0], math.inf, 0, False), 0
@@ -296,6 +290,17 @@ def _starts(sampled: _Sampled) -> Iterator[Float]:
     for part in {round(float(np.clip(sampled.low / b, 1 / 16, 0.9)), 6), 0.25}:
         yield sampled.coefficients(chebyshev(degree, interval=(part * b, b)))
     yield sampled.coefficients(chebyshev4(degree, lmax=b))
+
+
+def _best_start(sampled: _Sampled, dense: _Dense, starts: Sequence[Float]) -> tuple[Float, float]:
+    """The best of the classical families by their factors over all frequencies, and its factor."""
+    best, least = starts[0], math.inf
+    for c in starts:
+        if sampled.largest(c) ** sampled.steps < least:  # which bounds its factor from below
+            factor = float(dense.peaks(c)[1].max()) ** sampled.steps
+            if factor < least:
+                best, least = c, factor
+    return best, least
 
 
 def two_grid_optimal(

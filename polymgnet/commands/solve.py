@@ -9,7 +9,6 @@ import typer
 
 from polymgnet import console, options
 from polymgnet.errors import Failure
-from polymgnet.matrices import of_command
 from polymgnet.options import option
 from polymgnet.wording import worded
 
@@ -115,24 +114,17 @@ def solve(
 
     _check_files(out, plot, report, force=force)
     options.check_coarsening(coarsening, matrix, backend)
-    beside: dict[str, Any] = {"--problem": problem, "--n": n}
-    A, sizes = of_command(
-        matrix,
-        shape,
-        instead=beside,
-        belonging={"--rhs": rhs},
+    system = systems.chosen(
+        problem=problem,
+        n=n,
+        boundary=boundary,
+        matrix=matrix,
+        shape=shape,
+        rhs=rhs,
         needs_shape=coarsening != "pyamg",
-        otherwise="--coarsening pyamg",
+        backend=backend,
     )
-    problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
-    if A is None:
-        system = systems.of_model(problem, n, sides, backend)
-    else:
-        system = systems.of_matrix(A, sizes, sides, rhs, backend)
-    if tol >= 1:
-        raise ValueError(
-            f"tol is {tol:g}, must be smaller than 1: the start x = 0 has ||b - A x|| = ||b||"
-        )
+    _check_tolerance(tol)
     label, smoothing = options.chosen(family=family, degree=degree, init=init, smoother=smoother)
     coarsened = options.axes_of(axes, len(system.shape))
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening} | system.grid
@@ -165,7 +157,7 @@ def solve(
     if out is not None:
         write_atomically(out, lambda file: np.save(file, solution.x))
     document = {
-        "problem": problem,
+        "problem": system.name,
         "boundary": system.boundary,
         "shape": system.shape,
         "unknowns": solution.x.size,
@@ -189,16 +181,10 @@ def solve(
     if plot is not None:
         _draw(document, tol, plot)
     if report is not None:
-        from figures.page.solving import solve_page
-        from figures.page.write import write
-
         around |= {"axes": coarsened, "backend": backend, "shift": solving.shift_of(hierarchy)}
         document["predicted_factor"] = solving.predicted_factor(system.of, smoothing, **around)
         document["report"] = report
-        page: dict[str, Any] = {"method": _method(document), "exact": system.reference, "tol": tol}
-        write(
-            solve_page(document, solution.x, **page), report, command=console.command_line(context)
-        )
+        _write_page(document, solution.x, system.reference, tol, console.command_line(context))
     if as_json:
         console.emit(document)
     else:
@@ -221,6 +207,14 @@ def _check_files(out: Path | None, plot: Path | None, report: Path | None, *, fo
         if out.suffix != ".npy":
             raise ValueError(f"--out is {out}, a name ends in .npy")
         console.refuse_existing(out, force=force)
+
+
+def _check_tolerance(tol: float) -> None:
+    """ValueError for one that the start has already."""
+    if tol >= 1:
+        raise ValueError(
+            f"tol is {tol:g}, must be smaller than 1: the start x = 0 has ||b - A x|| = ||b||"
+        )
 
 
 def _way_on(result: dict[str, Any]) -> str:
@@ -294,6 +288,15 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
         label = f"{_problem(result, ' × ')}\n{method}"
         draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=several(result["step"]))
         save_as(made, path)
+
+
+def _write_page(result: dict[str, Any], x: Any, exact: str, tol: float, command: str) -> None:
+    """The page that explains the result, in the place of --report."""
+    from figures.page.solving import solve_page
+    from figures.page.write import write
+
+    page = solve_page(result, x, method=_method(result), exact=exact, tol=tol)
+    write(page, result["report"], command=command)
 
 
 def _show_levels(hierarchy: Any, found: list[dict[str, Any]]) -> None:
