@@ -12,7 +12,8 @@ the sampled maximum. The problem is not convex: the result is a local minimum, t
 starts, and never worse than these. For the 5- and 7-point Laplacian all starts reach the same one;
 for the 3-point one and V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2.
 
-`two_grid_optimal` is the family made of it.
+`two_grid_optimal` is the family made of it. By its name in a hierarchy or in Fourier analysis it is
+the optimum of the cycle there, of its counts, transfers and coarse operators.
 """
 
 from __future__ import annotations
