@@ -15,6 +15,7 @@ takes a smoother takes what it takes.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -148,13 +149,31 @@ class Polynomial(Smoother):
         known = None if self.polynomial is None else self.polynomial.operator
         return known is None or not known.positive
 
-    def for_galerkin(self) -> Polynomial:
-        """That of a cycle with R A P, where a family by its name is made for a cycle and not told
-        which."""
+    def for_cycle(self, **around: Any) -> Polynomial:
+        """That of a cycle, where a family by its name is made for one and was not told which.
+
+        Parameters
+        ----------
+        around
+            ``pre``, ``post``, ``coarsening``, ``restriction`` and ``interpolation`` of the cycle,
+            as far as they are known. What the family takes by default, and no smoothing at all,
+            changes nothing.
+        """
         named = self.family is not None and self.polynomial is None
-        if not named or FAMILIES[str(self.family)].needs != "problem":
+        if not named or (entry := FAMILIES[str(self.family)]).needs != "problem":
             return self
-        return replace(self, options={"coarsening": "galerkin"} | dict(self.options))
+        known = inspect.signature(entry.function).parameters
+        own = dict(self.options)
+        if not {"pre", "post"}.isdisjoint(own):  # they belong together
+            around = {name: v for name, v in around.items() if name not in ("pre", "post")}
+        elif around.get("pre", 1) + around.get("post", 1) in (0, 2):
+            around |= {"pre": 1, "post": 1}
+        new = {
+            name: value
+            for name, value in around.items()
+            if name in known and value != known[name].default
+        }
+        return replace(self, options=new | own)
 
     def on(
         self,
@@ -193,7 +212,7 @@ class Polynomial(Smoother):
             offsets, values = zip(*form)
             of, cells = Stencil(offsets, np.array(values)), None
             if hasattr(record.source, "problem"):  # a level that is R A P, or a matrix
-                options = self.for_galerkin().options
+                options = self.for_cycle(coarsening="galerkin").options
         found = (self.family, self.degree, form, record.scaling, record.axes, cells, options)
         if found not in _SEARCHED:
             axes = "auto" if record.axes is None else record.axes

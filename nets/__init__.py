@@ -10,7 +10,8 @@ of a run, `config` reads them. Begin with `models.blocks`, the smoothing step, a
 
 from nets.config import load_config
 from nets.data.sources import load_data
-from nets.models.registry import create_model, list_models, register_model
+from nets.models.create import create_model
+from nets.models.registry import list_models, register_model
 from nets.pde.cycle import MultigridCycle
 from nets.pde.device import DeviceHierarchy
 from nets.pde.learn import learn_smoother

@@ -1,6 +1,7 @@
-"""A matrix and a right-hand side of the user's own, from files: Matrix Market (.mtx), or .npz and
-.npy of scipy and numpy, of which nothing is unpickled."""
+"""A matrix, a right-hand side and points of the user's own, from files: Matrix Market (.mtx), .npz
+and .npy of scipy and numpy, of which nothing is unpickled, and text."""
 
+import math
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -89,6 +90,39 @@ def read_vector(path: Path, n: int, dtype: Any) -> Any:
     return check_vector(
         _read(path, "right-hand side", {".mtx": market, ".npy": array}), n, dtype, f"b of {path}"
     )
+
+
+def read_points(path: Path) -> Any:
+    """Complex sample points from a text file: a line a point, real part and, optionally, imaginary
+    part; # begins a comment."""
+    import numpy as np
+
+    from mgtheory._files import check_is_file
+
+    rule = "a line is a real part and, optionally, an imaginary part"
+    check_is_file(path, "points")
+    points = []
+    for number, line in enumerate(
+        path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1
+    ):
+        words = line.partition("#")[0].replace(",", " ").split()
+        try:
+            if len(words) > 2:
+                raise ValueError
+            values = [float(word) for word in words]
+        except ValueError:
+            raise ValueError(
+                f"points file {path}, line {number} is {line[:60]!r}; {rule}"
+            ) from None
+        if not all(map(math.isfinite, values)):
+            raise ValueError(
+                f"points file {path}, line {number} is {line[:60]!r}; numbers must be finite"
+            )
+        if values:
+            points.append(complex(*values))
+    if not points:
+        raise ValueError(f"points file {path} is empty; {rule}")
+    return np.array(points)
 
 
 def _read(path: Path, what: str, readers: Mapping[str, Callable[[Path], Any]]) -> Any:

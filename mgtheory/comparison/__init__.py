@@ -7,7 +7,8 @@ measured.
 [0.667, 0.25]
 """
 
-from mgtheory.comparison.compare import approximation, compare_smoothers, derived
+from mgtheory.comparison.compare import compare_smoothers
+from mgtheory.comparison.predicted import approximation, derived
 from mgtheory.comparison.table import COLUMNS, OPTIMISED, Row, SmootherComparison
 
 __all__ = [

@@ -6,22 +6,25 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator
 
-from mgtheory import fourier
 from mgtheory._checks import check_whole
-from mgtheory.comparison.table import OPTIMISED, Row, SmootherComparison
-from mgtheory.derive import InitialCoefficients, derive
-from mgtheory.families import FAMILIES, get_family
-from mgtheory.multigrid.approximation import (
-    approximation_constants,
-    constants_and_ends,
-    energy_bound,
+from mgtheory.comparison.predicted import (
+    approximation,
+    derived,
+    gamma_of,
+    here,
+    predict,
+    ritz_factor,
 )
+from mgtheory.comparison.table import OPTIMISED, Row, SmootherComparison
+from mgtheory.families import FAMILIES, get_family
+from mgtheory.multigrid.approximation import energy_bound
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import ROUNDED
@@ -30,26 +33,16 @@ from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.setup import grid_operator
 from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.multigrid.transfer import coarse_size
-from mgtheory.polynomials import scores
 from mgtheory.problems.grids import check_boundary
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from mgtheory.smoothers import SMOOTHERS, Polynomial
-from mgtheory.spectra.ritz import arnoldi
 
 COARSEST = 64  # unknowns that are solved directly, as `Hierarchy.build` has it
 TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
 CYCLES = 60
 ABOVE = 10.0  # times the smallest residual of such a run: larger ones are those of the cycle
-STEPS = 16  # of Arnoldi for a two-grid factor
-MOST = 1 << 17  # unknowns up to which its coarse grid is factorised
-# dimension -> unknowns up to which the approximation constants of this very grid are computed: its
-# matrices are factorised
-BOUNDED = {1: 1 << 15, 2: 1 << 15, 3: 1 << 13}
-# dimension -> points per axis of the periodic grid on which the approximation constant is computed:
-# with a multiple of 4 it has the frequencies of the supremum, which a Dirichlet grid comes near to
-# from below (3 % at 31 x 31)
-CONSTANT_SIZE = {1: 256, 2: 32, 3: 16}
+MOST = 1 << 17  # unknowns up to which the coarse grid of two is factorised
 
 
 def compare_smoothers(
@@ -109,78 +102,159 @@ def compare_smoothers(
     numbers = _listed(degrees, "degrees")
     step = progress or (lambda done, text: None)
     given = {"shape": shape, "boundary": boundary}
-    grid: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    of: Problem | Level = problem
-    if isinstance(problem, Problem):
-        sides = problem.boundary
-    else:
-        of = grid_operator(problem, Options(axes=axes, coarsening=coarsening, **grid))
-        sides = check_boundary(boundary or "dirichlet")
-    same = isinstance(problem, Problem) and problem.equation.rediscretises
-    rule = coarsening or ("rediscretise" if same else "galerkin")
-    around = {"pre": pre, "post": post, "coarsening": rule}
-    twice = [coarse_size(coarse_size(n, sides), sides) for n in of.shape]
-    coarsened = operator_record(of, axes=axes).axes or ()
-    options = {**grid, **around, "axes": axes, "coarsest": min(coarsest, math.prod(twice))}
-    # a wrong option is refused here, not once in every row
-    first = build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
-    constant = approximation(of, axes) if pre == post == 1 else None
-    even = of if isinstance(of, Problem) and of.stencil is not None else None
-    known = here(first, of, coarsened) if even is None and pre == post == 1 else None
-    if known is not None:
-        constant = max((C for C, _ in known), default=None)
-    kept = problem.nullspace if isinstance(problem, Problem) else first.nullspace
-    two = None
-    if even is None and math.prod(of.shape) <= MOST:
-        unsolved = {"coarsest": options["coarsest"], "max_levels": 2}  # a small grid too
-        two = Hierarchy.build(problem, **unsolved, **grid, coarsening=coarsening, axes=axes)
+    grid = {name: value for name, value in given.items() if value is not None}
+    around = {"pre": pre, "post": post, "coarsening": coarsening}
+    setting = _Setting.of(problem, grid, around, axes, build, coarsest)
     rows: list[dict[str, Any]] = []
     hierarchies: dict[int, Any] = {}
     asked = [(get_family(name).name, degree) for degree in numbers for name in names]
     asked += [(name, 1) for name in SMOOTHERS]
     for done, (family, degree) in enumerate(asked):
         step(done, f"{family} {degree}")
-        row: dict[str, Any] = {"family": family, "degree": degree}
+        rows.append({"family": family, "degree": degree})
         try:
-            smoother: Any = family
-            if family not in SMOOTHERS:
-                smoother = derived(of, family, degree, axes=coarsened, around=around)
-            if even is not None:
-                row |= predict(even, smoother, axes=coarsened, around=around, constant=constant)
-            elif not isinstance(smoother, str):
-                row |= {"gamma": gamma_of(smoother)}
-            hierarchies[done] = build(problem, smoother=smoother, **options)
-            if two is not None:
-                smoothed = two.with_smoothers(smoother, pre=pre, post=post)
-                row["two_grid_computed"] = ritz_factor(smoothed, kept)
-            if known is not None and family not in SMOOTHERS:
-                row["bound"] = energy_bound(hierarchies[done], known=known)
-            row["work_units"] = hierarchies[done].work_units(cycle)
+            hierarchies[done] = setting.expect(rows[done])
+            rows[done]["work_units"] = hierarchies[done].work_units(cycle)
         except ValueError as error:
-            row["refused"] = " ".join(str(error).split())
-        rows.append(row)
-    b = np.random.default_rng(0).standard_normal(math.prod(of.shape))  # it holds every frequency
-    if kept is not None:
-        b = without(kept, b)
+            rows[done]["refused"] = " ".join(str(error).split())
+    timed = {number: hierarchies[number] for number in hierarchies if "refused" not in rows[number]}
+    b = np.random.default_rng(0).standard_normal(setting.size)  # it holds every frequency
+    if setting.nullspace is not None:
+        b = without(setting.nullspace, b)
+    _measure_in_turn(rows, timed, b, cycle, repeats, partial(step, len(asked)))
+    made, of = tuple(Row(**row) for row in rows), setting.on
+    name = getattr(of, "name", f"a matrix of {b.size} rows")
+    doubts = getattr(of, "doubts", ())
+    return SmootherComparison(name, of.shape, setting.axes, setting.constant, made, doubts)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """Where smoothers are compared: the problem, and what of it is the same for all of them.
+
+    Attributes
+    ----------
+    problem, on
+        What was given, and what smoothers are derived for: of a matrix on a grid its level.
+    axes, around
+        The coarsened axes; counts of smoothings and the rule of the coarse operators.
+    build
+        A smoother -> its hierarchy.
+    constant, known
+        The approximation constant, and those of this grid with the ends of its spectra, if any.
+    nullspace
+        Of A, if any.
+    two
+        Two levels whose smoothers are exchanged, where Fourier analysis does not know A.
+    """
+
+    problem: Problem | Any
+    on: Problem | Level
+    axes: tuple[int, ...]
+    around: Mapping[str, Any]
+    build: Callable[..., Any]
+    constant: float | None
+    known: tuple[tuple[float, float], ...] | None
+    nullspace: NDArray[np.float64] | None
+    two: Hierarchy | None
+
+    @property
+    def size(self) -> int:
+        """The number of unknowns."""
+        return math.prod(self.on.shape)
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem | Any,
+        grid: Mapping[str, Any],
+        around: Mapping[str, Any],
+        axes: Sequence[int] | str,
+        build: Callable[..., Any],
+        coarsest: int,
+    ) -> _Setting:
+        """All of it; ValueError for an option that no smoother could be measured with."""
+        asked = around["coarsening"]
+        on: Problem | Level = problem
+        if isinstance(problem, Problem):
+            sides = problem.boundary
+        else:
+            on = grid_operator(problem, Options(axes=axes, coarsening=asked, **grid))
+            sides = check_boundary(grid.get("boundary", "dirichlet"))
+        same = isinstance(problem, Problem) and problem.equation.rediscretises
+        rule = asked or ("rediscretise" if same else "galerkin")
+        around = {**around, "coarsening": rule}
+        twice = [coarse_size(coarse_size(n, sides), sides) for n in on.shape]
+        coarsest = min(coarsest, math.prod(twice))
+        coarsened = operator_record(on, axes=axes).axes or ()
+        options = {**grid, **around, "axes": axes, "coarsest": coarsest}
+        # a wrong option is refused here, not once in every row
+        first = build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
+        bounded = around["pre"] == around["post"] == 1
+        constant = approximation(on, axes) if bounded else None
+        known = here(first, on, coarsened) if bounded and not _is_uniform(on) else None
+        if known is not None:
+            constant = max((C for C, _ in known), default=None)
+        two = None
+        if not _is_uniform(on) and math.prod(on.shape) <= MOST:
+            unsolved = {"coarsest": coarsest, "max_levels": 2}  # a small grid too
+            two = Hierarchy.build(problem, **unsolved, **grid, coarsening=asked, axes=axes)
+        kept = problem.nullspace if isinstance(problem, Problem) else first.nullspace
+        made = partial(build, problem, **options)
+        return cls(problem, on, coarsened, around, made, constant, known, kept, two)
+
+    def expect(self, row: dict[str, Any]) -> Any:
+        """The hierarchy of a row's family and degree; what theory says of it is added to the row,
+        as far as it comes before a ValueError."""
+        family, smoother = row["family"], row["family"]
+        polynomial = family not in SMOOTHERS
+        if polynomial:
+            smoother = derived(self.on, family, row["degree"], axes=self.axes, around=self.around)
+        if _is_uniform(self.on):
+            how: dict[str, Any] = {"axes": self.axes, "around": self.around}
+            row |= predict(self.on, smoother, **how, constant=self.constant)
+        elif polynomial:
+            row["gamma"] = gamma_of(smoother)
+        hierarchy = self.build(smoother=smoother)
+        if self.two is not None:
+            counts = {name: self.around[name] for name in ("pre", "post")}
+            smoothed = self.two.with_smoothers(smoother, **counts)
+            row["two_grid_computed"] = ritz_factor(smoothed, self.nullspace)
+        if self.known is not None and polynomial:
+            row["bound"] = energy_bound(hierarchy, known=self.known)
+        return hierarchy
+
+
+def _is_uniform(on: Problem | Level) -> TypeGuard[Problem]:
+    """Whether A is the same at every point, as Fourier analysis needs it."""
+    return isinstance(on, Problem) and on.stencil is not None
+
+
+def _measure_in_turn(
+    rows: list[dict[str, Any]],
+    hierarchies: Mapping[int, Any],
+    b: NDArray[np.float64],
+    cycle: str,
+    repeats: int,
+    step: Callable[[str], None],
+) -> None:
+    """Add factor and times to the rows with these numbers, or why a row has none."""
     seconds: dict[int, list[float]] = {number: [] for number in hierarchies}
     for repeat in range(repeats):
         for number, hierarchy in hierarchies.items():
             row = rows[number]
             if "refused" not in row:
-                name = f"{row['family']} {row['degree']}"
-                step(len(asked), f"{name}, run {repeat + 1} of {repeats}")
+                step(f"{row['family']} {row['degree']}, run {repeat + 1} of {repeats}")
                 row |= measure(hierarchy, b, cycle, seconds[number])
     for number, times in seconds.items():
-        if times and "refused" not in rows[number]:
-            cycle_seconds, factor = statistics.median(times), rows[number]["measured_factor"]
-            rows[number]["seconds_per_cycle"] = cycle_seconds
-            if 0 < factor < 1:
-                digits = -math.log10(factor)
-                rows[number]["seconds_per_digit"] = cycle_seconds / digits
-                rows[number]["seconds_range"] = (min(times) / digits, max(times) / digits)
-    made = tuple(Row(**row) for row in rows)
-    name = getattr(of, "name", f"a matrix of {b.size} rows")
-    return SmootherComparison(name, of.shape, coarsened, constant, made, getattr(of, "doubts", ()))
+        row = rows[number]
+        if not times or "refused" in row:
+            continue
+        row["seconds_per_cycle"] = statistics.median(times)
+        if 0 < row["measured_factor"] < 1:
+            digits = -math.log10(row["measured_factor"])
+            row["seconds_per_digit"] = row["seconds_per_cycle"] / digits
+            row["seconds_range"] = (min(times) / digits, max(times) / digits)
 
 
 def _listed(given: Any, name: str) -> list[Any]:
@@ -188,108 +262,6 @@ def _listed(given: Any, name: str) -> list[Any]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValueError(f"{name} is {given!r}, must be a list, as [{given!r}]")
     return list(given)
-
-
-def approximation(problem: Problem | Level, axes: Sequence[int] | str = "auto") -> float | None:
-    """The levels' largest C on an infinite grid with `axes` coarsened.
-
-    No Dirichlet grid with an odd number of points on every level exceeds it. None with variable
-    coefficients, and where A is not symmetric positive definite: then there is no bound.
-    """
-    if problem.stencil is None or not isinstance(problem, Problem):
-        return None
-    shape = (CONSTANT_SIZE[problem.dim],) * problem.dim
-    periodic = Problem.from_stencil(problem.stencil, shape, boundary="periodic")
-    try:
-        hierarchy = Hierarchy.build(periodic, coarsening="galerkin", axes=axes)
-        return max(approximation_constants(hierarchy))
-    except ValueError:
-        return None
-
-
-def here(
-    hierarchy: Any, of: Problem | Level, axes: Sequence[int]
-) -> tuple[tuple[float, float], ...] | None:
-    """C and lmax of the levels of this very hierarchy, for the B with which a polynomial derived
-    for `of` is applied there; None where there is no bound, and where it is too large or has no
-    matrices."""
-    if not isinstance(hierarchy, Hierarchy):
-        return None
-    fine = hierarchy.levels[0]
-    if fine.size > BOUNDED[min(len(fine.shape), 3)]:
-        return None
-    try:
-        # a family by its name is derived anew on each level, and may have another B on coarse ones
-        start = derived(of, OPTIMISED, 1, axes=axes, around={})
-        return constants_and_ends(hierarchy.with_smoothers(start))
-    except (ValueError, ArithmeticError):
-        return None
-
-
-def derived(
-    problem: Problem | Level,
-    family: str,
-    degree: int,
-    *,
-    axes: Sequence[int] | str,
-    around: Mapping[str, Any],
-) -> InitialCoefficients:
-    """A family's coefficients for a problem; one that is made for a cycle gets the one `around`."""
-    cycle = around if get_family(family).needs == "problem" else {}
-    return derive(family, degree, problem, axes=axes, **cycle)
-
-
-def predict(
-    problem: Problem,
-    smoother: InitialCoefficients | str,
-    *,
-    axes: Sequence[int],
-    around: Mapping[str, Any],
-    constant: float | None,
-) -> dict[str, Any]:
-    """What Fourier analysis and the scores say; no scores for a classical smoother."""
-    given = smoother if isinstance(smoother, str) else smoother.polynomial
-    found: dict[str, Any] = {
-        "smoothing_factor": fourier.smoothing_factor(problem, given, axes=axes).factor,
-        "two_grid_factor": fourier.two_grid_factor(problem, given, axes=axes, **around).factor,
-    }
-    if isinstance(smoother, str):
-        return found
-    found["gamma"] = gamma_of(smoother)
-    if constant is not None:
-        found["bound"] = scores.v_cycle_bound(smoother.relative, constant=constant)
-    return found
-
-
-def gamma_of(smoother: InitialCoefficients) -> float | None:
-    """Of the polynomial alone, whatever the coarse grids are; None where A is not symmetric."""
-    return scores.gamma(smoother.relative) if smoother.operator.positive else None
-
-
-def ritz_factor(hierarchy: Hierarchy, nullspace: NDArray[np.float64] | None = None) -> float:
-    """The largest |Ritz value| of I - M A after 16 Arnoldi steps from a random start, M one cycle.
-
-    With two levels, whose coarse one is solved exactly, it is what Fourier analysis predicts for
-    constant coefficients, up to 2 % (measured against dense eigenvalues). That of a lexicographic
-    sweep, which is far from normal, lies above the spectral radius, nearer to what cycles leave.
-
-    Examples
-    --------
-    >>> from mgtheory import poisson
-    >>> problem = poisson((63, 63))
-    >>> two = Hierarchy.build(problem, smoother="jacobi", max_levels=2)
-    >>> exact = fourier.two_grid_factor(problem, "jacobi").factor
-    >>> bool(0.98 * exact < ritz_factor(two) < 1.001 * exact)
-    True
-    """
-    A = hierarchy.levels[0].A
-
-    def left(x: NDArray[Any]) -> NDArray[Any]:
-        y = x - hierarchy.apply(A @ x)
-        return y if nullspace is None else without(nullspace, y)
-
-    of = LinearOperator(A.shape, matvec=left, dtype=A.dtype)
-    return abs(arnoldi(of, steps=STEPS).dominant)
 
 
 def measure(

@@ -102,87 +102,122 @@ def cycle_factor(
     check_kind(cycle, LocalCycle, "cycle", "a LocalCycle")
     check_name(zero, ("limit", "remove"), "zero")
     shape = sample_shape(samples, cycle.dim, itertools.chain(*cycle.relaxations))
-    theta = cycle.base_frequencies(shape)
-    grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
-    origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])
-    solved, place = np.unique(orbits(cycle, grid), return_inverse=True)
-    radius, norm = np.zeros(len(flat)), np.zeros(len(flat))
-    regular = solved[solved != origin]
-
-    def local(points: Float) -> list[Float]:
-        matrices = cycle.error_operator(points)
-        return [spectral_radius(matrices), spectral_norm(matrices)]
-
-    size = 2**19 // cycle.modes**2
-    if len(regular):
-        radius[regular], norm[regular] = in_batches(local, flat[regular], size)
-    if zero == "limit":
-        near = cycle.error_operator(NEAR * directions(cycle.dim))
-    else:
-        basis = cycle.kernel_complement()
-        near = (
-            basis.conj().T @ cycle.error_operator(flat[origin : origin + 1], removed=True) @ basis
-        )
-    radius[origin], norm[origin] = spectral_radius(near).max(), spectral_norm(near).max()
-    if zero == "limit":
-        twice = spectral_norm(cycle.error_operator(2 * NEAR * directions(cycle.dim)))
-        growing = spectral_norm(near) > np.maximum(GROWING * twice, LEAST)
-        norm[origin] = np.inf if growing.any() else norm[origin]
-    norm[norm > 0.1 / NEAR] = np.inf
-    worst = int(solved[np.argmax(radius[solved])])
-    factor, frequency, direction = float(radius[worst]), flat[worst], None
-    if refine and np.isfinite(factor) and len(regular):
-
-        def measured(measure: Callable[[Complex], Float], points: Float) -> Float:
-            """Of theta, and near 0 of its limit."""
-            points = off_zero(points)
-            place = np.arange(len(points))
-            if cycle.modes >= MANY:  # around a peak on an axis of symmetry many are images
-                points = cycle.representative(points)
-                keys = np.round(points / RESOLVED).astype(np.int64)
-                _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-                points, place = points[first], place.ravel()
-            values = in_batches(lambda p: [measure(cycle.error_operator(p))], points, size)[0]
-            return values[place]
-
-        def peaks(values: Float) -> Starts:
-            values = values[solved][place]
-            values[origin] = -1.0  # which has no value of its own
-            found = regular[grid_peaks(values.reshape(grid))[regular]]
-            return flat[found], values[found], half / grid
-
-        def groups(function: Callable[[Float], Float], values: Float) -> list[Starts]:
-            if zero == "remove":
-                return [peaks(values)]
-            return [peaks(values), largest_limit(function, directions(cycle.dim), NEAR)]
-
-        half = np.pi / np.array(cycle.counts[0])
-        radii, norms = (functools.partial(measured, of) for of in (spectral_radius, spectral_norm))
-        found, where = supremum(
-            radii,
-            groups(radii, radius),
-            half,
-            fold=cycle.representative,
-            count=len(regular),
-            limits=NEAR if zero == "limit" else 0.0,
-        )
-        if found > factor:
-            factor, frequency = found, where
+    sampled = _Sampled(cycle, shape, zero)
+    factor, frequency = sampled.largest()
+    direction = None
+    if refine and np.isfinite(factor) and len(sampled.regular):
+        factor, frequency = sampled.supremum(factor, frequency)
         if 0 < (length := float(np.linalg.norm(frequency))) < REACH:
             frequency, direction = np.zeros(cycle.dim), tuple((frequency / length).tolist())
-            radius[origin] = max(radius[origin], factor)
-        if np.isfinite(norm).all():
-            largest_norm = search(norms, groups(norms, norm), half)[0]
-            norm[origin] = max(norm[origin], largest_norm)
+            sampled.radius[sampled.origin] = max(sampled.radius[sampled.origin], factor)
     return FourierFactor(
         factor,
-        float(norm.max()),
+        float(sampled.norm.max()),
         tuple(frequency.tolist()),
-        theta,
-        radius[solved][place].reshape(grid),
-        np.ones(grid, bool),
+        sampled.theta,
+        sampled.radius[sampled.solved][sampled.place].reshape(sampled.grid),
+        np.ones(sampled.grid, bool),
         direction,
     )
+
+
+class _Sampled:
+    """Radius and norm of the cycle at the base frequencies of a grid, those of one spectrum solved
+    for once, and the search between them.
+
+    Attributes
+    ----------
+    theta, flat
+        The frequencies, shape (*grid, dim) and (count, dim).
+    solved, place, regular
+        The first of each spectrum among `flat`, where each frequency's stands in `solved`, and
+        those but 0.
+    radius, norm
+        (count,), at the solved ones.
+    """
+
+    def __init__(self, cycle: LocalCycle, shape: Sequence[int], zero: str) -> None:
+        self.cycle, self.zero = cycle, zero
+        self.theta = cycle.base_frequencies(shape)
+        self.grid, self.flat = self.theta.shape[:-1], self.theta.reshape(-1, cycle.dim)
+        self.origin = int(np.flatnonzero((self.flat == 0).all(axis=1))[0])
+        self.solved, self.place = np.unique(orbits(cycle, self.grid), return_inverse=True)
+        self.regular = self.solved[self.solved != self.origin]
+        self.radius, self.norm = np.zeros(len(self.flat)), np.zeros(len(self.flat))
+        self.batch = 2**19 // cycle.modes**2
+        if len(self.regular):
+            found = in_batches(self._local, self.flat[self.regular], self.batch)
+            self.radius[self.regular], self.norm[self.regular] = found
+        self.radius[self.origin], self.norm[self.origin] = self._at_zero()
+        self.norm[self.norm > 0.1 / NEAR] = np.inf
+
+    def _local(self, points: Float) -> list[Float]:
+        matrices = self.cycle.error_operator(points)
+        return [spectral_radius(matrices), spectral_norm(matrices)]
+
+    def _at_zero(self) -> tuple[float, float]:
+        """Radius and norm of what stands for theta = 0."""
+        cycle, along = self.cycle, NEAR * directions(self.cycle.dim)
+        if self.zero == "remove":
+            basis, origin = cycle.kernel_complement(), self.flat[self.origin : self.origin + 1]
+            near = basis.conj().T @ cycle.error_operator(origin, removed=True) @ basis
+            return spectral_radius(near).max(), spectral_norm(near).max()
+        near = cycle.error_operator(along)
+        norms, twice = spectral_norm(near), spectral_norm(cycle.error_operator(2 * along))
+        growing = (norms > np.maximum(GROWING * twice, LEAST)).any()
+        return spectral_radius(near).max(), np.inf if growing else norms.max()
+
+    def largest(self) -> tuple[float, Float]:
+        """The largest radius, and its frequency."""
+        worst = int(self.solved[np.argmax(self.radius[self.solved])])
+        return float(self.radius[worst]), self.flat[worst]
+
+    def supremum(self, factor: float, frequency: Float) -> tuple[float, Float]:
+        """The largest radius between the samples too, and its frequency, where it exceeds the
+        `factor` at `frequency`; the largest norm is kept as the origin's."""
+        radii, norms = (
+            functools.partial(self._measured, of) for of in (spectral_radius, spectral_norm)
+        )
+        half = np.pi / np.array(self.cycle.counts[0])
+        found, where = supremum(
+            radii,
+            self._starts(radii, self.radius, half),
+            half,
+            fold=self.cycle.representative,
+            count=len(self.regular),
+            limits=NEAR if self.zero == "limit" else 0.0,
+        )
+        if np.isfinite(self.norm).all():
+            largest = search(norms, self._starts(norms, self.norm, half), half)[0]
+            self.norm[self.origin] = max(self.norm[self.origin], largest)
+        return (found, where) if found > factor else (factor, frequency)
+
+    def _measured(self, measure: Callable[[Complex], Float], points: Float) -> Float:
+        """Of theta, and near 0 of its limit."""
+        points = off_zero(points)
+        place = np.arange(len(points))
+        if self.cycle.modes >= MANY:  # around a peak on an axis of symmetry many are images
+            points = self.cycle.representative(points)
+            keys = np.round(points / RESOLVED).astype(np.int64)
+            _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+            points, place = points[first], place.ravel()
+
+        def values(points: Float) -> list[Float]:
+            return [measure(self.cycle.error_operator(points))]
+
+        return in_batches(values, points, self.batch)[0][place]
+
+    def _starts(
+        self, function: Callable[[Float], Float], values: Float, half: Float
+    ) -> list[Starts]:
+        """Where a search begins: the peaks of the samples, and near 0 those of the limits."""
+        whole = values[self.solved][self.place]
+        whole[self.origin] = -1.0  # which has no value of its own
+        found = self.regular[grid_peaks(whole.reshape(self.grid))[self.regular]]
+        peaks = self.flat[found], whole[found], half / self.grid
+        if self.zero == "remove":
+            return [peaks]
+        return [peaks, largest_limit(function, directions(self.cycle.dim), NEAR)]
 
 
 def off_zero(theta: Float) -> Float:

@@ -142,9 +142,7 @@ class LocalCycle:
         names = ("coarsening", "restriction", "interpolation", "order", "axes")
         options = {name: getattr(self, name) for name in names}
         self.__dict__.update(coarsen(self.operator, self.levels, **options))
-        known = functools.partial(
-            described, scaling=self.scaling, galerkin=str(options["coarsening"]) == "galerkin"
-        )
+        known = functools.partial(described, scaling=self.scaling, around=self._around)
         before = after = known(self.smoother, degree=self.degree)
         if self.post_smoother is not None:
             after = known(self.post_smoother)
@@ -163,6 +161,20 @@ class LocalCycle:
         for axes in reversed(self.coarsened):
             counts.insert(0, tuple(n * (2 if j in axes else 1) for j, n in enumerate(counts[0])))
         self.__dict__.update(relaxations=tuple(pairs), counts=tuple(counts))
+
+    @property
+    def _around(self) -> dict[str, Any]:
+        """What a family that is made for a cycle is to know of this one; of two smoothers neither
+        knows how often it is applied."""
+        names = ("restriction", "interpolation")
+        found = {
+            name: getattr(self, name) for name in names if isinstance(getattr(self, name), str)
+        }
+        if str(self.coarsening) == "galerkin":
+            found["coarsening"] = "galerkin"
+        if self.post_smoother is None:
+            found["pre"], found["post"] = self.pre, self.post
+        return found
 
     @property
     def dim(self) -> int:

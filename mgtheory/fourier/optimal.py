@@ -12,7 +12,8 @@ the sampled maximum. The problem is not convex: the result is a local minimum, t
 starts, and never worse than these. For the 5- and 7-point Laplacian all starts reach the same one;
 for the 3-point one and V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2.
 
-`two_grid_optimal` is the family made of it.
+`two_grid_optimal` is the family made of it. By its name in a hierarchy or in Fourier analysis it is
+the optimum of the cycle there, of its counts, transfers and coarse operators.
 """
 
 from __future__ import annotations
@@ -119,13 +120,7 @@ def optimise_two_grid(
     dense, polynomial = _Dense(sampled), sampled.polynomial
     starts = sorted(_starts(sampled), key=sampled.largest)
 
-    # the best of the classical families, by their factors over all frequencies
-    best, start_factor = starts[0], math.inf
-    for c in starts:
-        if sampled.largest(c) ** steps < start_factor:  # which bounds its factor from below
-            factor = float(dense.peaks(c)[1].max()) ** steps
-            if factor < start_factor:
-                best, start_factor = c, factor
+    best, start_factor = _best_start(sampled, dense, starts)
 
     # the minimum on the sample, from each start
     lowest, total = LeastMaximum(starts[0], math.inf, 0, False), 0
@@ -296,6 +291,17 @@ def _starts(sampled: _Sampled) -> Iterator[Float]:
     for part in {round(float(np.clip(sampled.low / b, 1 / 16, 0.9)), 6), 0.25}:
         yield sampled.coefficients(chebyshev(degree, interval=(part * b, b)))
     yield sampled.coefficients(chebyshev4(degree, lmax=b))
+
+
+def _best_start(sampled: _Sampled, dense: _Dense, starts: Sequence[Float]) -> tuple[Float, float]:
+    """The best of the classical families by their factors over all frequencies, and its factor."""
+    best, least = starts[0], math.inf
+    for c in starts:
+        if sampled.largest(c) ** sampled.steps < least:  # which bounds its factor from below
+            factor = float(dense.peaks(c)[1].max()) ** sampled.steps
+            if factor < least:
+                best, least = c, factor
+    return best, least
 
 
 def two_grid_optimal(

@@ -16,7 +16,7 @@ The smoothers are those of `mgtheory.smoothers`; this module has one function fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -36,19 +36,23 @@ Axes = Sequence[int] | str
 
 
 def described(
-    given: Any, *, scaling: str = "auto", degree: int | None = None, galerkin: bool = False
+    given: Any,
+    *,
+    scaling: str = "auto",
+    degree: int | None = None,
+    around: Mapping[str, Any] | None = None,
 ) -> Any:
     """The description of a smoother that can be analysed, before any operator.
 
     `given` is whatever `mgtheory.smoothers.smoother` takes, or an object of your own with
     ``couples`` (whether the modes theta + pi s are coupled) and ``symbols(stencil, theta, turns,
     order)``, the error operator of one step as `step_symbols` returns it. A family that is made for
-    a cycle is made for a `galerkin` one, if asked.
+    a cycle is made for the one `around` it.
     """
     check_name(scaling, SCALINGS, "scaling")
     found = smoothers.smoother(given, degree, scaling=scaling)
-    if galerkin and isinstance(found, Polynomial):
-        found = found.for_galerkin()
+    if isinstance(found, Polynomial):
+        found = found.for_cycle(**(around or {}))
     known = step_symbols.dispatch(type(found)) is not step_symbols.dispatch(object)
     if not known and not (hasattr(found, "symbols") and hasattr(found, "couples")):
         kinds = ", ".join(kind.__name__ for kind in step_symbols.registry if kind is not object)

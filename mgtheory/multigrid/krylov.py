@@ -126,6 +126,87 @@ class _Watched(_Counted):
         return z
 
 
+class _Iteration:
+    """The steps from x, with the norms of the true residuals: after each, of the part in the range
+    of A as `inside`, and of the whole, in the caller's unit, as `whole`.
+
+    Parameters
+    ----------
+    A, right, x
+        The equation and the start, of numbers that fit.
+    nullspace
+        Of A, if any.
+    """
+
+    def __init__(
+        self, A: Any, right: NDArray[Any], x: NDArray[Any], nullspace: Any, stop: Stop
+    ) -> None:
+        self.A, self.right, self.x, self.stop = A, right, x, stop
+        self.products, self.split = _Counted(A), range_split(A, nullspace, right)
+        self.inside, self.whole, self.lost = list[float](), list[float](), 0.0
+        self.residual = self._look(right - A @ x if x.any() else right)
+        size = norm(right)
+        check_sizes(right, size, self.inside[0], zero=not x.any())
+        self.target = stop.target(size, self.inside[0])
+        self._tell()
+
+    def _look(self, v: NDArray[Any]) -> NDArray[Any]:
+        """Take note of the residual v; its part in the range of A."""
+        part, self.lost = self.split(v)
+        self.inside.append(norm(part))
+        self.whole.append(self.stop.unit * math.hypot(self.inside[-1], self.lost))
+        return part
+
+    def _tell(self) -> None:
+        if self.stop.callback is not None:
+            self.stop.callback(len(self.whole) - 1, self.whole[-1])
+
+    def _ends_outside(self, x: NDArray[Any]) -> bool:
+        """Whether what is left of the residual of x is outside the range of A, beside rounding."""
+        floor = 100 * rounding_floor(self.A, x) if sp.issparse(self.A) else 0.0
+        return self.lost > self.target and self.inside[-1] <= floor
+
+    def _note(self, e: NDArray[Any]) -> None:
+        """After a step to x + e; the methods' own tests use estimates or the preconditioner's
+        norm."""
+        self._look(self.right - self.products.operator @ (self.x + e))
+        self._tell()
+        if self.inside[-1] <= self.target or self._ends_outside(self.x + e):
+            raise _Done(e.copy())
+
+    def correction(self, method: str, M: _Watched) -> NDArray[Any]:
+        """What the steps add to x, at most `maxiter` of them; ValueError where M is no
+        preconditioner for them."""
+        gmres = method == "gmres"
+        extra: dict[str, Any] = {"restart": RESTART, "callback_type": "x"} if gmres else {}
+        own = max(self.target / self.inside[0] * (1.0 if gmres else 1e-4), LEAST)
+        limits: dict[str, Any] = {"rtol": own, "maxiter": self.stop.maxiter, **extra}
+        try:
+            e, _ = getattr(sla, method)(
+                self.products.operator, self.residual, M=M.operator, callback=self._note, **limits
+            )
+        except _Done as done:
+            return np.asarray(done.args[0])
+        except ValueError as error:
+            if str(error) not in INDEFINITE:
+                raise
+            raise ValueError(f"krylov {method}: {NOT_POSITIVE}") from None
+        # gmres may end within a restart
+        self._look(self.right - self.products.operator @ (self.x + e))
+        if self.inside[-1] == self.inside[-2]:
+            del self.inside[-1], self.whole[-1]
+        return np.asarray(e)
+
+    def reason(self, x: NDArray[Any]) -> Reason:
+        """Why the steps ended at x."""
+        if self.inside[-1] <= self.target:
+            small = self.whole[-1] <= self.stop.unit * self.target
+            return Reason.CONVERGED if small else Reason.INCOMPATIBLE
+        if self._ends_outside(x):
+            return Reason.INCOMPATIBLE
+        return Reason.MAXITER if len(self.whole) > self.stop.maxiter else Reason.STAGNATED
+
+
 @np.errstate(over="ignore", invalid="ignore")
 def _run(
     hierarchy: MultigridSolver,
@@ -137,69 +218,25 @@ def _run(
     plan: Plan,
 ) -> Solution:
     """The steps, on an equation of sizes that fit."""
-    right = check_vector(b, A.shape[0], A.dtype, "b")
+    right, N = check_vector(b, A.shape[0], A.dtype, "b"), hierarchy.nullspace
     x = np.zeros_like(right) if x0 is None else check_vector(x0, right.size, right.dtype, "x0")
-    N, size = hierarchy.nullspace, norm(right)
-    split = range_split(A, N, right)
-    M, products = _Watched(_preconditioner(hierarchy, method, plan.cycle)), _Counted(A)
-    lost, inside, whole = 0.0, list[float](), list[float]()
-
-    def floor(x: NDArray[Any]) -> float:
-        return 100 * rounding_floor(A, x) if sp.issparse(A) else 0.0
-
-    def look(v: NDArray[Any]) -> NDArray[Any]:
-        """Take note of the residual v; its part in the range of A."""
-        nonlocal lost
-        part, lost = split(v)
-        inside.append(norm(part))
-        whole.append(stop.unit * math.hypot(inside[-1], lost))
-        return part
-
-    def note(e: NDArray[Any]) -> None:
-        look(right - products.operator @ (x + e))
-        if stop.callback is not None:
-            stop.callback(len(whole) - 1, whole[-1])
-        # the methods' own tests use estimates or the preconditioner's norm
-        if inside[-1] <= target or (lost > target and inside[-1] <= floor(x + e)):
-            raise _Done(e.copy())
-
-    residual = look(right if x0 is None else right - A @ x)
-    check_sizes(right, size, inside[0], zero=x0 is None)
-    if stop.callback is not None:
-        stop.callback(0, whole[0])
-    target, missing = stop.target(size, inside[0]), split(right)[1]
-    gmres = method == "gmres"
-    extra: dict[str, Any] = {"restart": RESTART, "callback_type": "x"} if gmres else {}
-    if inside[0] > target and stop.maxiter:  # SciPy's gmres cannot take no step
-        own = max(target / inside[0] * (1.0 if gmres else 1e-4), LEAST)
-        try:
-            given: Any = products.operator, residual
-            limits: dict[str, Any] = {"rtol": own, "maxiter": stop.maxiter, "callback": note}
-            e, _ = getattr(sla, method)(*given, M=M.operator, **limits, **extra)
-            look(right - products.operator @ (x + e))  # gmres may end within a restart
-            if inside[-1] == inside[-2]:
-                del inside[-1], whole[-1]
-        except _Done as done:
-            e = done.args[0]
-        except ValueError as error:
-            if str(error) not in INDEFINITE:
-                raise
-            raise ValueError(f"krylov {method}: {NOT_POSITIVE}") from None
-        x = x + e
+    M = _Watched(_preconditioner(hierarchy, method, plan.cycle))
+    steps = _Iteration(A, right, x, N, stop)
+    missing = steps.split(right)[1]
+    if steps.inside[0] > steps.target and stop.maxiter:  # SciPy's gmres cannot take no step
+        x = x + steps.correction(method, M)
     x = x if N is None else without(N, x)
-    reason = Reason.MAXITER if len(whole) > stop.maxiter else Reason.STAGNATED
-    wanted, count = stop.unit * target, len(whole) - 1
-    step = f"restart of gmres({RESTART})" if gmres else f"step of {method}"
-    if inside[-1] <= target:
-        reason = Reason.CONVERGED if whole[-1] <= wanted else Reason.INCOMPATIBLE
-    elif lost > target and inside[-1] <= floor(x):
-        reason = Reason.INCOMPATIBLE
-    message = f"residual {whole[-1]:.2e} (wanted {wanted:.2e}) after {counted(count, step)}"
+    reason, count = steps.reason(x), len(steps.whole) - 1
+    step = f"restart of gmres({RESTART})" if method == "gmres" else f"step of {method}"
+    message = (
+        f"residual {steps.whole[-1]:.2e} (wanted {stop.unit * steps.target:.2e}) after"
+        f" {counted(count, step)}"
+    )
     if reason is Reason.INCOMPATIBLE:
         message += "; A is singular and the rest of it is outside its range"
     said: tuple[str, ...] = getattr(hierarchy, "warnings", ())  # of a matrix and its grid
     if KRYLOV[method] and M.least < NEGATIVE and reason in (Reason.MAXITER, Reason.STAGNATED):
         said = (*said, NOT_POSITIVE)
     message = "; ".join([message, *said])
-    work = products.count + M.count * hierarchy.work_units(plan.cycle)
-    return Solution(x, tuple(whole), reason, message, said, work, missing, step=step)
+    work = steps.products.count + M.count * hierarchy.work_units(plan.cycle)
+    return Solution(x, tuple(steps.whole), reason, message, said, work, missing, step=step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar, cast
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mgtheory._checks import check_callable, check_name, check_whole, is_whole, plain
 from mgtheory.multigrid.transfer import INTERPOLATIONS, RESTRICTIONS
+from mgtheory.problems.transfers import INTERPOLATIONS as ANALYSED
 from mgtheory.smoothers import DEFAULT, UNSYMMETRIC, UNSYMMETRIC_DEGREE, Polynomial, growing
 from mgtheory.smoothers import smoother as make_smoother
 
@@ -50,11 +51,14 @@ class Schedule:
         The degree on each level, where it is no single number.
     by_default
         Whether the family was not asked for.
+    around
+        Index of a level -> what a family that is made for a cycle is to know of this one.
     """
 
     given: Any
     degrees: Counts | None = None
     by_default: bool = False
+    around: Callable[[int], Mapping[str, Any]] | None = None
 
     @classmethod
     def of(cls, smoother: Any, degree: Counts | None) -> Schedule:
@@ -78,12 +82,14 @@ class Schedule:
     def on(self, level: Any) -> tuple[Any, bool]:
         """What smooths on a level, and whether it was made for this very level: what a callable
         gives belongs to the level's own A, all else to the finest one's."""
+        made = self.given(level) if self.is_callable else self.given
         if self.degrees is not None:
-            return make_smoother(self.given, count(self.degrees, level.index, "degree", 1)), False
-        if not self.is_callable:
-            return self.given, False
-        made = self.given(level)
-        return (made if hasattr(made, "correct") else make_smoother(made)), True
+            made = make_smoother(made, count(self.degrees, level.index, "degree", 1))
+        elif self.is_callable and not hasattr(made, "correct"):
+            made = make_smoother(made)
+        if isinstance(made, Polynomial) and self.around is not None:
+            made = made.for_cycle(**self.around(level.index))
+        return made, self.is_callable
 
     def unsymmetric(self, level: Any) -> Polynomial:
         """What smooths by default on a level of an A that is not symmetric."""
@@ -197,22 +203,27 @@ class Options:
     @cached_property
     def before(self) -> Schedule:
         """What smooths before the coarse-grid correction."""
-        return self._made_for(Schedule.of(self.smoother, self.degree))
+        return replace(Schedule.of(self.smoother, self.degree), around=self._around)
 
     @cached_property
     def after(self) -> Schedule:
         """What smooths after it; `before` itself where nothing else is given."""
         if self.post_smoother is None:
             return self.before
-        return self._made_for(Schedule.of(self.post_smoother, None))
+        return replace(Schedule.of(self.post_smoother, None), around=self._around)
 
-    def _made_for(self, schedule: Schedule) -> Schedule:
-        """A family by its name that is made for a cycle gets the coarse operators of this one."""
-        if self.coarsening != "galerkin" or schedule.is_callable:
-            return schedule
-        made = schedule.given if schedule.degrees is None else make_smoother(schedule.given)
-        known = isinstance(made, Polynomial)
-        return replace(schedule, given=made.for_galerkin()) if known else schedule
+    def _around(self, index: int) -> dict[str, Any]:
+        """The cycle on a level, for a family that is made for one, as far as Fourier analysis knows
+        it: black-box interpolation is linear there. Of two smoothers neither knows how often it is
+        applied."""
+        found: dict[str, Any] = {"restriction": self.restriction}
+        if self.coarsening == "galerkin":
+            found["coarsening"] = self.coarsening
+        if self.interpolation in ANALYSED:
+            found["interpolation"] = self.interpolation
+        if self.post_smoother is None:
+            found["pre"], found["post"] = self.counts(index)
+        return found
 
     def counts(self, index: int) -> tuple[int, int]:
         """Smoothings before and after on a level."""

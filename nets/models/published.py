@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from mgtheory.polynomials.factors import ComplexPair, Factor, Linear, SymmetricPair
 from nets.models.coefficients import Coefficients
+from nets.models.create import create_model
 from nets.models.polymgnet import PolyMgNet
-from nets.models.registry import create_model
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 # the kinds of step that the public code has, and the factor of the number it keeps for each

@@ -15,9 +15,10 @@ from torch import nn
 
 from nets.data.augment import normalise
 from nets.data.sources import DataSet, find_source
+from nets.models.create import create_model
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.pretrained import list_pretrained
-from nets.models.registry import create_model, model_options
+from nets.models.registry import model_options
 from nets.settings import DEFAULT_SCHEME, TrainConfig, TrainSection
 from nets.start.block import PolynomialBlock, start_blocks
 from nets.start.features import affordable

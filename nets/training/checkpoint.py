@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from mgtheory._files import write_atomically
 from nets.defaults import own_defaults
-from nets.models.registry import create_model
+from nets.models.create import create_model
 from nets.models.spec import ModelSpec
 
 _NAME = re.compile(r"step-(\d{9})\.safetensors")

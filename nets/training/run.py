@@ -18,8 +18,8 @@ from torch import nn
 from mgtheory._files import write_atomically
 from nets.data.order import one_step_an_epoch
 from nets.data.sources import DataSet
+from nets.models.cost import count_flops, count_parameters
 from nets.models.polymgnet import coefficient_parameters
-from nets.models.registry import count_flops, count_parameters
 from nets.settings import TrainConfig
 from nets.start.report import InitReport, roots_at_guard
 from nets.training.bursts import bursts
@@ -86,23 +86,9 @@ class Run:
 
     def _execute(self, stop: StopRequest) -> Summary:
         trainer, config = self.trainer, self.config
-        state = self.checkpoints.load() if (self.out / "config.json").exists() else None
-        if state is not None:
-            begun = state.info["epoch"] + (state.info["within"] > 0)
-            if begun > config.train.epochs:
-                raise ValueError(
-                    f"{self.out} is in epoch {begun}; train.epochs is {config.train.epochs}, give"
-                    " that or more"
-                )
+        state = self._newest_state()
         if self.first:
-            # of a run that is to train longer; it is no finished one from here on
-            (self.out / "summary.json").unlink(missing_ok=True)
-            self._write("config.json", config.to_dict())
-            if state is None or not self.begun:
-                self._write("init.json", self.report, allow_nan=True)
-                save_model(self.out / "start.safetensors", trainer.raw)
-            moments = trainer.augment.mean, trainer.augment.std
-            DataFacts.of(trainer.data, *moments).save(self.out)
+            self._write_start(keep=state is not None and self.begun)
         history = History(self.out, trainer)
         if state is not None:
             trainer.restore(state)
@@ -114,15 +100,7 @@ class Run:
             history.begin()
         self.epoch_began = self.last_line = time.perf_counter()
         self.began = self.last_line - trainer.seconds
-        here = f"from step {trainer.step}" if trainer.step else "from the start"
-        self._say(f"{self.about()}; {here}")
-        self._say(trainer.data.about())
-        for note in self.notes[1:] if trainer.data.left_out else self.notes:
-            self._say(note)
-        if self.opening is not None and self.verbose:
-            self._say(self.opening(trainer.raw, trainer.data))
-            if not trainer.step and (started := InitReport.from_dict(self.report).about()):
-                self._say(f"start: {started}")
+        self._introduce()
         with self._progress() as tick, self._board() as board:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
@@ -134,6 +112,43 @@ class Run:
                 if halted:
                     return self.summary(finished=False)
         return self.finish()
+
+    def _newest_state(self) -> Any:
+        """What the run goes on from, if anything; ValueError where it is further than asked."""
+        if not (self.out / "config.json").exists():
+            return None
+        state, epochs = self.checkpoints.load(), self.config.train.epochs
+        if state is not None:
+            begun = state.info["epoch"] + (state.info["within"] > 0)
+            if begun > epochs:
+                raise ValueError(
+                    f"{self.out} is in epoch {begun}; train.epochs is {epochs}, give that or more"
+                )
+        return state
+
+    def _write_start(self, *, keep: bool) -> None:
+        """Write what is known before the first step; `keep` the start that is there."""
+        # of a run that is to train longer; it is no finished one from here on
+        (self.out / "summary.json").unlink(missing_ok=True)
+        self._write("config.json", self.config.to_dict())
+        if not keep:
+            self._write("init.json", self.report, allow_nan=True)
+            save_model(self.out / "start.safetensors", self.trainer.raw)
+        moments = self.trainer.augment.mean, self.trainer.augment.std
+        DataFacts.of(self.trainer.data, *moments).save(self.out)
+
+    def _introduce(self) -> None:
+        """Say what is trained, on what, and from which start."""
+        trainer = self.trainer
+        here = f"from step {trainer.step}" if trainer.step else "from the start"
+        self._say(f"{self.about()}; {here}")
+        self._say(trainer.data.about())
+        for note in self.notes[1:] if trainer.data.left_out else self.notes:
+            self._say(note)
+        if self.opening is not None and self.verbose:
+            self._say(self.opening(trainer.raw, trainer.data))
+            if not trainer.step and (started := InitReport.from_dict(self.report).about()):
+                self._say(f"start: {started}")
 
     def _write(self, name: str, document: dict[str, Any], *, allow_nan: bool = False) -> None:
         text = json.dumps(document, indent=2, allow_nan=allow_nan)

@@ -41,18 +41,7 @@ def analyze(
     """
     given, _, _ = folders(runs, scale=scale)
     if out is not None:
-        from mgtheory._files import check_folder
-
-        if len(given) < 2:
-            raise ValueError(
-                f"--out is {out}, for several runs; one run's tables are in its report/"
-            )
-        check_folder(out)
-        from analysis.runs.comparison import FILES
-
-        for name in (*FILES, ALONG):
-            if (out / name).exists():
-                console.refuse_existing(out / name, force=force)
+        _check_out(out, given, force=force)
     found = analysed(given, show=not as_json)
     reports, ways = found.reports, along(given, show=not as_json)
     if out is not None:
@@ -64,26 +53,15 @@ def analyze(
         several = {"reports": documents, "comparison": found}
         console.emit(documents[0] if len(documents) == 1 else several)
         return
-    from analysis.along.text import along_text, smoothers_in_lines
-    from analysis.runs import in_short
-    from analysis.runs.report import can_write, report_folder, write_files
-
     for run, report, way in zip(given, reports, ways, strict=True):
-        where, lines = report_folder(run), in_short.run_in_lines(report)
-        written = can_write(run)
-        if written and way is not None:
-            write_files(where, {ALONG: along_text(way)})
-        place = "written to" if written else "not written, for reading alone:"
-        console.facts(f"{report.label}: {run}", [*lines, ("all of it", f"{place} {where}")])
-        if report.levels:
-            console.table("", in_short.LEVEL_COLUMNS, in_short.level_rows(report))
+        _show(run, report, way)
     if len(reports) > 1:
         _compare(found)
-    else:
-        for way in filter(None, ways):
-            for levels, text in smoothers_in_lines(way):
-                console.say(f"{in_short.levels_text(levels)}: {text}", hanging=9)
+    elif ways[0] is not None:
+        _show_smoothers(ways[0])
     if any(report.levels for report in reports):
+        from analysis.runs.report import report_folder
+
         console.say(
             "µ end, max |q|: of the learned polynomial on its level's spectrum, batch norms folded"
             " in where there are any; a level with µ below 1 smooths. µ may be the larger one: it"
@@ -92,6 +70,44 @@ def analyze(
             " mean, in"
             f" {report_folder(given[0]) if len(given) == 1 else 'every report'}"
         )
+
+
+def _check_out(out: Path, runs: list[Path], *, force: bool) -> None:
+    """ValueError for the folder of one run's tables, FileExistsError for files that are there."""
+    from analysis.runs.comparison import FILES
+    from mgtheory._files import check_folder
+
+    if len(runs) < 2:
+        raise ValueError(f"--out is {out}, for several runs; one run's tables are in its report/")
+    check_folder(out)
+    for name in (*FILES, ALONG):
+        if (out / name).exists():
+            console.refuse_existing(out / name, force=force)
+
+
+def _show(run: Path, report: Any, way: Any) -> None:
+    """What matters of one run, and where all of it was written."""
+    from analysis.along.text import along_text
+    from analysis.runs import in_short
+    from analysis.runs.report import can_write, report_folder, write_files
+
+    where, lines = report_folder(run), in_short.run_in_lines(report)
+    written = can_write(run)
+    if written and way is not None:
+        write_files(where, {ALONG: along_text(way)})
+    place = "written to" if written else "not written, for reading alone:"
+    console.facts(f"{report.label}: {run}", [*lines, ("all of it", f"{place} {where}")])
+    if report.levels:
+        console.table("", in_short.LEVEL_COLUMNS, in_short.level_rows(report))
+
+
+def _show_smoothers(way: Any) -> None:
+    """Which levels stay smoothers along training."""
+    from analysis.along.text import smoothers_in_lines
+    from analysis.runs import in_short
+
+    for levels, text in smoothers_in_lines(way):
+        console.say(f"{in_short.levels_text(levels)}: {text}", hanging=9)
 
 
 def _compare(found: Any) -> None:

@@ -1,13 +1,14 @@
 """`derive`: the coefficients of a polynomial smoother, and the file that carries them on."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from polymgnet import console
 from polymgnet.console import refuse_existing
-from polymgnet.matrices import of_command
+from polymgnet.matrices import of_command, read_points
 from polymgnet.options import (
     MODEL,
     SIDES,
@@ -24,54 +25,6 @@ from polymgnet.options import (
     option,
 )
 from polymgnet.wording import worded
-
-
-def _read_points(path: Path) -> Any:
-    """Complex sample points from a text file: a line a point, real part and, optionally, imaginary
-    part; # begins a comment."""
-    import numpy as np
-
-    from mgtheory._files import check_is_file
-
-    rule = "a line is a real part and, optionally, an imaginary part"
-    check_is_file(path, "points")
-    points = []
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1
-    ):
-        words = line.partition("#")[0].replace(",", " ").split()
-        try:
-            if len(words) > 2:
-                raise ValueError
-            values = [float(word) for word in words]
-        except ValueError:
-            raise ValueError(
-                f"points file {path}, line {number} is {line[:60]!r}; {rule}"
-            ) from None
-        if not all(map(math.isfinite, values)):
-            raise ValueError(
-                f"points file {path}, line {number} is {line[:60]!r}; numbers must be finite"
-            )
-        if values:
-            points.append(complex(*values))
-    if not points:
-        raise ValueError(f"points file {path} is empty; {rule}")
-    return np.array(points)
-
-
-def _set_of(points: Any, polynomial: Any) -> dict[str, Any] | None:
-    """What to know of points that cannot be the spectrum of a symmetric positive definite A."""
-    import numpy as np
-
-    if np.all(points.imag == 0) and np.all(points.real > 0):
-        return None
-    return {
-        "count": points.size,
-        "real": [points.real.min(), points.real.max()],
-        "imaginary": [points.imag.min(), points.imag.max()],
-        "largest_modulus": np.abs(points).max(),
-        "largest_q": np.abs(polynomial.q(points)).max(),
-    }
 
 
 def derive(
@@ -157,27 +110,15 @@ def derive(
 
     Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
     """
-    import mgtheory
     from mgtheory._checks import check_number
-    from mgtheory.families import get_family, high_symbol
+    from mgtheory.families import high_symbol
     from mgtheory.multigrid.level import Level
-    from mgtheory.multigrid.options import Options
-    from mgtheory.multigrid.setup import grid_operator
     from mgtheory.polynomials import scores
     from mgtheory.problems.record import operator_record
-    from polymgnet.solving import check_size
 
     sources = {"--problem": problem, "--interval": interval, "--lmax": lmax, "--points": points}
-    given = one_of({**sources, "--matrix": matrix})
-    for name, value in (("--n", n), ("--boundary", boundary)):
-        on_grid = name == "--boundary" and shape is not None
-        if value is not None and given not in ([], ["--problem"]) and not on_grid:
-            raise ValueError(f"{given[0]} and {name} are given; {name} belongs to --problem")
-    if axes != "auto" and given not in ([], ["--problem"]) and shape is None:
-        raise ValueError(
-            f"{given[0]} and --axes are given; --axes belongs to a grid, that of --problem or"
-            " --shape"
-        )
+    given = "".join(one_of({**sources, "--matrix": matrix}))
+    _check_grid(given, {"--n": n, "--boundary": boundary, "--axes": axes}, shape)
     if lmax is not None:
         check_number(lmax, "--lmax", "larger than 0")
     A, sizes = of_command(matrix, shape, instead={}, needs_shape=False)
@@ -185,85 +126,163 @@ def derive(
         refuse_existing(out, force=force)
     of: Any = interval if interval is not None else lmax
     if points is not None:
-        of = _read_points(points)
-    elif sizes is not None:
-        chosen = axes_of(axes, len(sizes))
-        of = grid_operator(A, Options(shape=sizes, boundary=boundary, axes=chosen))
+        of = read_points(points)
     elif A is not None:
-        of = A
+        of = _of_matrix(A, sizes, boundary, axes)
     elif of is None:
-        of = model_problem(problem or MODEL, n, dict.fromkeys((1, 2, 3), 63), boundary or SIDES)
-        if get_family(family).needs == "operator":  # its matrix is made
-            check_size(of, "sparse", chosen=False)
+        of = _of_model(problem or MODEL, n, boundary or SIDES, family)
     doubts = [worded(text) for text in of.doubts] if isinstance(of, Level) else []
     dim = len(sizes) if sizes is not None else getattr(of, "dim", None)
     record = operator_record(of, scaling=scaling, axes=axes_of(axes, dim))
     if matrix is not None:  # by which refusals and exported files know it
         size = f"{A.shape[0]} rows" if sizes is None else " x ".join(map(str, sizes))
         record = replace(record, name=f"{matrix.name}, {size}")
-    # what is made for a cycle: the coarse operators of a matrix are R A P
-    made_for_cycle = sizes is not None and get_family(family).needs == "problem"
-    cycle = {"coarsening": "galerkin"} if made_for_cycle else {}
-    try:
-        coefficients = mgtheory.derive(family, degree, record, amplification=amplification, **cycle)
-    except ValueError as error:
-        if A is None or sizes is not None or get_family(family).needs != "interval":
-            raise
-        raise ValueError(f"{error}; --shape, the grid of the matrix, gives one") from None
+    coefficients = _derived(family, degree, record, amplification, given, sizes)
     on = of if points is not None else high_symbol(record)
     spread = None if on is None else _set_of(on, coefficients.polynomial)
     gamma = None if spread else scores.gamma(coefficients.relative)
     if out is not None:
         coefficients.save(out)
     if as_json:
-        names = ("family", "degree", "interval", "roots", "weights", "provenance")
-        document = {name: getattr(coefficients, name) for name in names}
-        document |= {"interval": None, "points": spread} if spread else {}
-        factors = [factor.to_dict() for factor in coefficients.polynomial.factors]
-        operator = coefficients.operator.to_dict()
-        console.emit(
-            {
-                **{**document, "gamma": gamma, "factors": factors, "operator": operator},
-                **{"warnings": doubts, "out": out},
-            }
-        )
+        console.emit(_document(coefficients, spread, gamma) | {"warnings": doubts, "out": out})
         return
-    if spread:
-        numbers = (*spread["real"], *spread["imaginary"], spread["largest_modulus"])
-        ends = [console.number(end, 6) for end in numbers]
-        spectrum = f"{spread['count']} points, real parts {ends[0]} to {ends[1]}, imaginary parts"
-        spectrum += f" {ends[2]} to {ends[3]}, moduli up to {ends[4]}"
-        largest = console.number(spread["largest_q"], 6)
-        measure = ("max |q|", f"{largest}   (on the points; below 1 damps all)")
-    else:
-        spectrum = "[{}, {}]".format(*(console.number(end, 6) for end in coefficients.interval))
-        spectrum += " of D^-1 A, D the diagonal of A" * (record.scaling == "diagonal")
-        if given in (["--interval"], ["--points"]) and record.lower > coefficients.interval[0]:
-            spectrum += f"; {family} takes the upper end alone, not {record.lower:.6g}"
-        bound = (
-            "smaller is better; the V-cycle contracts the energy norm by at most C/(C + 1/gamma)"
-        )
-        if gamma is not None and math.isinf(gamma):
-            bound = "no smoother for a V-cycle: |q| reaches 1 or more within (0, b]"
-        elif matrix is not None and not record.positive:
-            bound = "of (0, b]; it bounds no V-cycle here, A is not symmetric positive definite"
-        measure = ("gamma", f"{console.number(gamma, 6)}   ({bound})")
-    result = coefficients.provenance["result"]
-    stretched = {}  # by the amplification, where it is no parameter of the family
-    if (scale := result.get("scale")) is not None:
-        by = f"by {console.number(1 / scale, 6)}, to max |q| = {amplification:g}"
-        stretched = {"stretched": by if scale != 1 else f"not: |q| is at most {amplification:g}"}
+    search = coefficients.provenance["result"].get("message")
     console.facts(
         f"{coefficients.family}, degree {coefficients.degree}",
         [
-            ("spectrum", spectrum),
+            ("spectrum", _spectrum(coefficients, record, spread, given)),
             *([("found by", record.found)] if matrix is not None and record.found else []),
             ("roots", console.numbers(coefficients.roots)),
             ("step sizes", console.numbers(coefficients.weights)),
-            measure,
-            *([("search", result["message"])] if result.get("message") else []),
-            *stretched.items(),
+            _measure(record, spread, gamma, given),
+            *([("search", search)] if search else []),
+            *_stretched(coefficients, amplification),
             *(("warning", text) for text in doubts),
             *([("written to", str(out))] if out else []),
         ],
     )
+
+
+def _check_grid(given: str, beside: Mapping[str, Any], shape: str | None) -> None:
+    """ValueError for options of a grid beside a source that has none."""
+    if given in ("", "--problem"):
+        return
+    for name in ("--n", "--boundary"):
+        if beside[name] is not None and (name == "--n" or shape is None):
+            raise ValueError(f"{given} and {name} are given; {name} belongs to --problem")
+    if beside["--axes"] != "auto" and shape is None:
+        raise ValueError(
+            f"{given} and --axes are given; --axes belongs to a grid, that of --problem or --shape"
+        )
+
+
+def _of_matrix(A: Any, sizes: tuple[int, ...] | None, boundary: str | None, axes: str) -> Any:
+    """A matrix, or what its grid makes of it, a problem or a level."""
+    from mgtheory.multigrid.options import Options
+    from mgtheory.multigrid.setup import grid_operator
+
+    if sizes is None:
+        return A
+    chosen = axes_of(axes, len(sizes))
+    return grid_operator(A, Options(shape=sizes, boundary=boundary, axes=chosen))
+
+
+def _of_model(name: str, n: int | None, boundary: str, family: str) -> Any:
+    """A model problem that this machine has the memory for."""
+    from mgtheory.families import get_family
+    from polymgnet.solving import check_size
+
+    problem = model_problem(name, n, dict.fromkeys((1, 2, 3), 63), boundary)
+    if get_family(family).needs == "operator":  # its matrix is made
+        check_size(problem, "sparse", chosen=False)
+    return problem
+
+
+def _derived(
+    family: str,
+    degree: int,
+    record: Any,
+    amplification: float | None,
+    given: str,
+    sizes: tuple[int, ...] | None,
+) -> Any:
+    """The coefficients, of a matrix on a grid those for its cycle, whose coarse operators are
+    R A P."""
+    import mgtheory
+    from mgtheory.families import get_family
+
+    needs = get_family(family).needs
+    cycle = {"coarsening": "galerkin"} if sizes is not None and needs == "problem" else {}
+    try:
+        return mgtheory.derive(family, degree, record, amplification=amplification, **cycle)
+    except ValueError as error:
+        if given != "--matrix" or sizes is not None or needs != "interval":
+            raise
+        raise ValueError(f"{error}; --shape, the grid of the matrix, gives one") from None
+
+
+def _set_of(points: Any, polynomial: Any) -> dict[str, Any] | None:
+    """What to know of points that cannot be the spectrum of a symmetric positive definite A."""
+    import numpy as np
+
+    if np.all(points.imag == 0) and np.all(points.real > 0):
+        return None
+    return {
+        "count": points.size,
+        "real": [points.real.min(), points.real.max()],
+        "imaginary": [points.imag.min(), points.imag.max()],
+        "largest_modulus": np.abs(points).max(),
+        "largest_q": np.abs(polynomial.q(points)).max(),
+    }
+
+
+def _document(coefficients: Any, spread: dict[str, Any] | None, gamma: float | None) -> Any:
+    """What --json prints."""
+    names = ("family", "degree", "interval", "roots", "weights", "provenance")
+    document = {name: getattr(coefficients, name) for name in names}
+    document |= {"interval": None, "points": spread} if spread else {}
+    factors = [factor.to_dict() for factor in coefficients.polynomial.factors]
+    operator = coefficients.operator.to_dict()
+    return {**document, "gamma": gamma, "factors": factors, "operator": operator}
+
+
+def _spectrum(coefficients: Any, record: Any, spread: dict[str, Any] | None, given: str) -> str:
+    """The spectrum that the polynomial was derived for, of what the options gave."""
+    if spread:
+        numbers = (*spread["real"], *spread["imaginary"], spread["largest_modulus"])
+        ends = [console.number(end, 6) for end in numbers]
+        return (
+            f"{spread['count']} points, real parts {ends[0]} to {ends[1]}, imaginary parts"
+            f" {ends[2]} to {ends[3]}, moduli up to {ends[4]}"
+        )
+    ends = [console.number(end, 6) for end in coefficients.interval]
+    scaled = " of D^-1 A, D the diagonal of A" if record.scaling == "diagonal" else ""
+    text = f"[{ends[0]}, {ends[1]}]{scaled}"
+    if given in ("--interval", "--points") and record.lower > coefficients.interval[0]:
+        text += f"; {coefficients.family} takes the upper end alone, not {record.lower:.6g}"
+    return text
+
+
+def _measure(
+    record: Any, spread: dict[str, Any] | None, gamma: float | None, given: str
+) -> tuple[str, str]:
+    """How good the polynomial is, in a name and a number with its meaning."""
+    if spread:
+        largest = console.number(spread["largest_q"], 6)
+        return "max |q|", f"{largest}   (on the points; below 1 damps all)"
+    bound = "smaller is better; the V-cycle contracts the energy norm by at most C/(C + 1/gamma)"
+    if gamma is not None and math.isinf(gamma):
+        bound = "no smoother for a V-cycle: |q| reaches 1 or more within (0, b]"
+    elif given == "--matrix" and not record.positive:
+        bound = "of (0, b]; it bounds no V-cycle here, A is not symmetric positive definite"
+    return "gamma", f"{console.number(gamma, 6)}   ({bound})"
+
+
+def _stretched(coefficients: Any, amplification: float | None) -> list[tuple[str, str]]:
+    """By how much the amplification has stretched q, where it is no parameter of the family."""
+    scale = coefficients.provenance["result"].get("scale")
+    if scale is None:
+        return []
+    if scale == 1:
+        return [("stretched", f"not: |q| is at most {amplification:g}")]
+    return [("stretched", f"by {console.number(1 / scale, 6)}, to max |q| = {amplification:g}")]

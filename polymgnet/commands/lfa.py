@@ -1,6 +1,7 @@
 """`lfa`: what Fourier analysis predicts for a smoother and the cycle around it, and whether a run
 confirms it."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -58,57 +59,25 @@ def lfa(
     Example: polymgnet lfa --problem poisson2d --family chebyshev4 --degree 3 --pre 1 --post 1
     --verify
     """
-    import numpy as np
-
-    from mgtheory import fourier, smoothers, verification
-    from mgtheory.comparison import derived
-    from mgtheory.fourier.coarsening import COARSENINGS
+    from mgtheory import fourier
     from mgtheory.fourier.cycle import LocalCycle
     from mgtheory.problems.record import operator_record
-    from mgtheory.problems.transfers import RESTRICTIONS
-    from polymgnet.solving import check_size
 
     console.check_page(report, force=force)
-    for name, value, allowed in (
-        ("--restriction", restriction, RESTRICTIONS),
-        ("--coarsening", coarsening, COARSENINGS),
-    ):
-        if value is not None and value not in allowed:
-            raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
-    if verify and n is not None and (n < 2 or n % 2):
-        raise ValueError(
-            f"--n is {n}; the grid of --verify is coarsened by 2 and needs an even number of points"
-            " per axis, at least 2"
-        )
+    _check(restriction, coarsening, n if verify else None)
     A, sizes = of_command(matrix, shape, instead={"--problem": problem, "--n": n})
     problem = str(matrix or problem or options.MODEL)
-    default = SIZE, "periodic"
-    model = _inside(A, sizes) if A is not None else options.model_problem(problem, n, *default)
-    if verify and A is None:
-        check_size(model, "sparse", chosen=False)
-    if model.stencil is None:
-        raise ValueError(
-            f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g."
-            " poisson2d"
-        )
-    stencil = model.stencil
-    analysed = model if A is None else stencil  # coarse operators of a matrix are R A P
+    model = _model(problem, n, stored=verify) if A is None else _inside(A, sizes)
+    analysed = model if A is None else model.stencil  # coarse operators of a matrix are R A P
     record = operator_record(model, axes=options.axes_of(axes, model.dim))
     coarsened = record.axes or ()
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     around["restriction"] = restriction
-    label, given = options.chosen(family=family, degree=degree, init=init, smoother=smoother)
-    if not (family or init or smoother or record.positive):  # as `solve` does
-        label, degree = smoothers.UNSYMMETRIC, degree or smoothers.UNSYMMETRIC_DEGREE
-        given = smoothers.smoother(label, degree)
-    given = smoothers.smoother(label) if given is None else given
-    if isinstance(given, smoothers.Polynomial):
-        given = derived(model, given.family or "", given.degree, axes=coarsened, around=around)
-    if hasattr(given, "polynomial"):
-        given = given.on(stencil, axes=coarsened).polynomial
+    asked: dict[str, Any] = {"family": family, "degree": degree, "init": init, "smoother": smoother}
+    label, given = _smoother(model, record, around, **asked)
     local = LocalCycle(analysed, given, axes=coarsened, **around)
     around["coarsening"] = local.coarsening
-    mu = fourier.smoothing_factor(stencil, given, axes=coarsened)
+    mu = fourier.smoothing_factor(model.stencil, given, axes=coarsened)
     two = fourier.two_grid_factor(analysed, given, axes=coarsened, **around)
     three = fourier.three_grid_factor(analysed, given, axes=coarsened, cycle=cycle, **around)
     document = {
@@ -129,15 +98,7 @@ def lfa(
     if remark := console.coarsened_remark(coarsened, model.dim):
         document["remark"] = remark
     if verify:
-        with console.progress("run the cycle on a periodic grid", show=not as_json):
-            run = verification.verify(local, model.shape, rng=np.random.default_rng(0))
-        document["verification"] = {
-            "grid": run.shape,
-            "predicted": run.predicted,
-            "measured": run.measured,
-            "difference": run.difference,
-            "agree": run.agrees,
-        }
+        document["verification"] = _verified(local, model.shape, show=not as_json)
     if report is not None:
         from figures.page.fourier import fourier_page
         from figures.page.write import write
@@ -148,17 +109,98 @@ def lfa(
             "title": _title(document),
             "coupled": couples(local.relaxations[0][0]),
         }
-        page = fourier_page(document, stencil, mu, two, **shown)
+        page = fourier_page(document, model.stencil, mu, two, **shown)
         write(page, report, command=console.command_line(context))
     if as_json:
         console.emit(document)
     else:
         _show(document)
-    if verify and not document["verification"]["agree"]:
+    run = document.get("verification")
+    if run is not None and not run["agree"]:
         raise Failure(
-            f"predicted {run.predicted:.4g} and measured {run.measured:.4g} differ by"
-            f" {run.difference:.1%}"
+            f"predicted {run['predicted']:.4g} and measured {run['measured']:.4g} differ by"
+            f" {run['difference']:.1%}"
         )
+
+
+def _check(restriction: str, coarsening: str | None, points: int | None) -> None:
+    """ValueError for names that are none, and for `points` per axis of --verify that cannot be
+    halved."""
+    from mgtheory.fourier.coarsening import COARSENINGS
+    from mgtheory.problems.transfers import RESTRICTIONS
+
+    for name, value, allowed in (
+        ("--restriction", restriction, RESTRICTIONS),
+        ("--coarsening", coarsening, COARSENINGS),
+    ):
+        if value is not None and value not in allowed:
+            raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+    if points is not None and (points < 2 or points % 2):
+        raise ValueError(
+            f"--n is {points}; the grid of --verify is coarsened by 2 and needs an even number of"
+            " points per axis, at least 2"
+        )
+
+
+def _model(name: str, n: int | None, *, stored: bool) -> Any:
+    """The periodic model problem, which has one stencil, and whose matrices this machine has the
+    memory for where they are `stored`."""
+    from polymgnet.solving import check_size
+
+    model = options.model_problem(name, n, SIZE, "periodic")
+    if stored:
+        check_size(model, "sparse", chosen=False)
+    if model.stencil is None:
+        raise ValueError(
+            f"{name} has variable coefficients; Fourier analysis needs constant ones, e.g."
+            " poisson2d"
+        )
+    return model
+
+
+def _smoother(
+    model: Any,
+    record: Any,
+    around: dict[str, Any],
+    *,
+    family: str | None,
+    degree: int | None,
+    init: Path | None,
+    smoother: str | None,
+) -> tuple[str, Any]:
+    """What to call the smoother that is asked for, as `solve` chooses it, and the smoother itself,
+    a polynomial of the stencil or what `mgtheory.smoothers` makes of its name."""
+    from mgtheory import smoothers
+    from mgtheory.comparison import derived
+
+    axes = record.axes or ()
+    label, given = options.chosen(family=family, degree=degree, init=init, smoother=smoother)
+    if not (family or init or smoother or record.positive):
+        label, degree = smoothers.UNSYMMETRIC, degree or smoothers.UNSYMMETRIC_DEGREE
+        given = smoothers.smoother(label, degree)
+    given = smoothers.smoother(label) if given is None else given
+    if isinstance(given, smoothers.Polynomial):
+        given = derived(model, given.family or "", given.degree, axes=axes, around=around)
+    if hasattr(given, "polynomial"):
+        given = given.on(model.stencil, axes=axes).polynomial
+    return label, given
+
+
+def _verified(local: Any, shape: tuple[int, ...], *, show: bool) -> dict[str, Any]:
+    """The two-grid cycle run on a periodic grid of this shape, beside its prediction."""
+    import numpy as np
+
+    from mgtheory import verification
+
+    with console.progress("run the cycle on a periodic grid", show=show):
+        run = verification.verify(local, shape, rng=np.random.default_rng(0))
+    return {
+        "grid": run.shape,
+        "predicted": run.predicted,
+        "measured": run.measured,
+        "difference": run.difference,
+        "agree": run.agrees,
+    }
 
 
 def _inside(A: Any, sizes: Any) -> Any:

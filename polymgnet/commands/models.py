@@ -94,7 +94,8 @@ def _facts(
     import nets
     from nets.models.classifier import levels_of
     from nets.models.coefficients import Coefficients
-    from nets.models.registry import count_flops, count_parameters, model_entry, model_options
+    from nets.models.cost import count_flops, count_parameters
+    from nets.models.registry import model_entry, model_options
 
     if levels is not None and "levels" in model_options(name):
         given = given | {"levels": levels}

@@ -9,7 +9,6 @@ import typer
 
 from polymgnet import console, options
 from polymgnet.errors import Failure
-from polymgnet.matrices import of_command, read_vector
 from polymgnet.options import option
 from polymgnet.wording import worded
 
@@ -111,61 +110,33 @@ def solve(
     from mgtheory.smoothers import DEFAULT_DEGREE
     from mgtheory.solving import FASTEST
     from mgtheory.solving import solve as solve_problem
-    from polymgnet import solving
+    from polymgnet import solving, systems
 
-    if plot is not None:
-        from figures.style import check_suffix
-
-        console.refuse_existing(check_suffix(plot), force=force)
-    console.check_page(report, force=force)
-    if out is not None:
-        if out.suffix != ".npy":
-            raise ValueError(f"--out is {out}, a name ends in .npy")
-        console.refuse_existing(out, force=force)
+    _check_files(out, plot, report, force=force)
     options.check_coarsening(coarsening, matrix, backend)
-    beside: dict[str, Any] = {"--problem": problem, "--n": n}
-    A, sizes = of_command(
-        matrix,
-        shape,
-        instead=beside,
-        belonging={"--rhs": rhs},
+    system = systems.chosen(
+        problem=problem,
+        n=n,
+        boundary=boundary,
+        matrix=matrix,
+        shape=shape,
+        rhs=rhs,
         needs_shape=coarsening != "pyamg",
-        otherwise="--coarsening pyamg",
+        backend=backend,
     )
-    problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
-    told: str | None = sides
-    given: dict[str, Any] = {}
-    if A is None:
-        model = options.model_problem(problem, n, dict.fromkeys((1, 2, 3), 255), sides)
-        solving.check_size(model, backend)
-        exact, sizes = model.exact, model.shape
-    else:
-        solving.check_takes_matrix(backend)
-        exact = None
-        if rhs is None:
-            exact = np.random.default_rng(0).standard_normal(A.shape[0])
-        given["b"] = A @ exact if rhs is None else read_vector(rhs, A.shape[0], A.dtype)
-        model = A
-    if tol >= 1:
-        raise ValueError(
-            f"tol is {tol:g}, must be smaller than 1: the start x = 0 has ||b - A x|| = ||b||"
-        )
+    _check_tolerance(tol)
     label, smoothing = options.chosen(family=family, degree=degree, init=init, smoother=smoother)
-    around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
-    by_default = not (family or init or smoother)  # a family is then chosen for A
-    if A is not None:
-        around |= {"shape": sizes, "boundary": sides}
-        if sizes is None:  # a graph has no sides
-            sizes, told = A.shape[:1], None
-    coarsened = options.axes_of(axes, len(sizes or A.shape[:1]))
+    coarsened = options.axes_of(axes, len(system.shape))
+    around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening} | system.grid
     if backend != "torch":  # a module has parameters in float64 and runs one kind of cycle
         around["dtype"] = FASTEST["dtype"]
         around["shift"] = FASTEST["shift"] if krylov is None else False
     kind = cycle or ("V" if krylov or backend == "torch" else FASTEST["cycle"])
+    by_default = not (family or init or smoother)  # a family is then chosen for A
     hierarchy = solving.build(
         backend,
         kind,
-        model,
+        system.of,
         show=not as_json,
         smoother=None if by_default else smoothing,
         degree=degree if by_default else None,
@@ -180,16 +151,15 @@ def solve(
     with console.progress("solve", total=100, show=not as_json) as step:
         limits: dict[str, Any] = {"tol": tol, "atol": atol, "maxiter": maxiter}
         limits["callback"] = Watch(step, tol, maxiter)
-        solution = solve_problem(model, hierarchy, cycle=kind, krylov=krylov, **given, **limits)
+        solution = solve_problem(
+            system.of, hierarchy, b=system.b, cycle=kind, krylov=krylov, **limits
+        )
     if out is not None:
         write_atomically(out, lambda file: np.save(file, solution.x))
-    error = None
-    if exact is not None and (A is None or hierarchy.nullspace is None):
-        error = float(np.linalg.norm(solution.x - exact) / np.linalg.norm(exact))
     document = {
-        "problem": problem,
-        "boundary": told,
-        "shape": sizes,
+        "problem": system.name,
+        "boundary": system.boundary,
+        "shape": system.shape,
         "unknowns": solution.x.size,
         "family": label,
         "degree": DEFAULT_DEGREE if smoothing is None else getattr(smoothing, "degree", 1),
@@ -203,35 +173,48 @@ def solve(
         "message": worded(solution.message),
         "warnings": [worded(text) for text in solution.warnings],
         "compile_seconds": getattr(hierarchy, "compile_seconds", None),
-        "error": error,
+        "error": system.error(solution.x, hierarchy),
         "out": out,
     }
     if levels or report is not None:
         document["levels"] = solving.levels_of(hierarchy)
-    reference = "the exact solution" + " of the differential equation" * (A is None)
     if plot is not None:
         _draw(document, tol, plot)
     if report is not None:
-        from figures.page.solving import solve_page
-        from figures.page.write import write
-
-        around |= {"axes": coarsened, "backend": backend}
-        around["shift"] = solving.shift_of(hierarchy)
-        document["predicted_factor"] = solving.predicted_factor(model, smoothing, **around)
+        around |= {"axes": coarsened, "backend": backend, "shift": solving.shift_of(hierarchy)}
+        document["predicted_factor"] = solving.predicted_factor(system.of, smoothing, **around)
         document["report"] = report
-        page: dict[str, Any] = {"method": _method(document), "exact": reference, "tol": tol}
-        write(
-            solve_page(document, solution.x, **page), report, command=console.command_line(context)
-        )
+        _write_page(document, solution.x, system.reference, tol, console.command_line(context))
     if as_json:
         console.emit(document)
     else:
         if levels:
             _show_levels(hierarchy, document["levels"])
-        _show(document, reference)
+        _show(document, system.reference)
     if not solution.converged:
         message = document["message"] if as_json else _ended(document)
         raise Failure(f"{solution.reason}: {message}{_way_on(document)}")
+
+
+def _check_files(out: Path | None, plot: Path | None, report: Path | None, *, force: bool) -> None:
+    """ValueError or FileExistsError for results that could not be written at the end."""
+    if plot is not None:
+        from figures.style import check_suffix
+
+        console.refuse_existing(check_suffix(plot), force=force)
+    console.check_page(report, force=force)
+    if out is not None:
+        if out.suffix != ".npy":
+            raise ValueError(f"--out is {out}, a name ends in .npy")
+        console.refuse_existing(out, force=force)
+
+
+def _check_tolerance(tol: float) -> None:
+    """ValueError for one that the start has already."""
+    if tol >= 1:
+        raise ValueError(
+            f"tol is {tol:g}, must be smaller than 1: the start x = 0 has ||b - A x|| = ||b||"
+        )
 
 
 def _way_on(result: dict[str, Any]) -> str:
@@ -305,6 +288,15 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
         label = f"{_problem(result, ' × ')}\n{method}"
         draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=several(result["step"]))
         save_as(made, path)
+
+
+def _write_page(result: dict[str, Any], x: Any, exact: str, tol: float, command: str) -> None:
+    """The page that explains the result, in the place of --report."""
+    from figures.page.solving import solve_page
+    from figures.page.write import write
+
+    page = solve_page(result, x, method=_method(result), exact=exact, tol=tol)
+    write(page, result["report"], command=command)
 
 
 def _show_levels(hierarchy: Any, found: list[dict[str, Any]]) -> None:

@@ -108,16 +108,7 @@ def study(
     from mgtheory._files import check_writable
     from polymgnet import study as work
 
-    if sum((report is not None, status, cancel)) > 1:
-        raise ValueError("of --report, --status and --cancel only one is allowed")
-    if force and report is None:
-        raise ValueError(
-            "--force goes with --report: finished runs are kept; remove a run's folder to train it"
-            " again"
-        )
-    for asked, name in ((report, "--report"), (status, "--status"), (cancel, "--cancel")):
-        if asked:
-            _check_untrained(context, name)
+    _check(context, force=force, report=report, status=status, cancel=cancel)
     if report is not None:
         paths = work.write_page(file, report, scale=scale, out=out, force=force)
         if as_json:
@@ -138,61 +129,10 @@ def study(
     ):
         train = partial(work.run_local, jobs=jobs) if engine is Engine.LOCAL else work.run_slurm
         failed = train(plan, report=step)
-    results = list(plan.results)
-    rows = work.summarise(results)
-    pairs = work.differences(rows)
     page = partial(_page, plan, context, show=not as_json, wanted=not no_report)
     if as_json:
-        summaries = {run.folder: summary for run, summary in results}
-        runs = [
-            {"folder": run.folder, "point": run.point, "summary": summaries.get(run.folder)}
-            for run in plan.runs
-        ]
-        found = {"runs": runs, "table": rows, "differences": pairs, "failed": failed}
-        console.emit({"out": plan.out, **found, "page": page()[0]})
-    elif rows:
-        from analysis.numbers import plain
-        from analysis.studies.grid import MEASURES
-
-        keys = list(rows[0].point)
-        shown = {
-            name: measure
-            for name, measure in MEASURES.items()
-            if any(name in row.measures for row in rows)
-        }
-        body = [
-            [
-                *(str(plain(row.point[key])) for key in keys),
-                row.runs,
-                *(_spread(row.measures.get(name), one.unit) for name, one in shown.items()),
-            ]
-            for row in rows
-        ]
-        images = work.tested_on(results)
-        console.table(
-            f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs in {plan.out}",
-            [*keys, "runs", *(measure.title for measure in shown.values())],
-            body,
-            keys=len(keys) + 1,
-            caption="mean ± sample standard deviation over the seeds"
-            + (f"; one of the {images:,} test images is {100 / images:.2g} %" if images else ""),
-        )
-        if pairs:
-            console.table(
-                "Differences in test accuracy, first - second, paired by seed",
-                list(PAIR_COLUMNS),
-                [
-                    [
-                        100 * pair[name] if "%" in title and pair[name] is not None else pair[name]
-                        for title, name in PAIR_COLUMNS.items()
-                    ]
-                    for pair in pairs
-                ],
-                caption=(
-                    "differences in percentage points; p: two-sided paired t-test; Holm: adjusted"
-                    " for the number of comparisons"
-                ),
-            )
+        console.emit(_document(plan, failed) | {"page": page()[0]})
+    elif _show(plan):
         made, again = page()
         if again:
             console.say(f"One page on these runs: {made or again}")
@@ -204,12 +144,89 @@ def study(
         )
 
 
-def _check_untrained(context: Any, asked: str) -> None:
-    """Refuse beside an option that trains nothing what says how to train."""
-    for given in ("engine", "jobs", "no_report"):
+def _check(context: Any, *, force: bool, report: Path | None, status: bool, cancel: bool) -> None:
+    """ValueError for options that do not go together."""
+    asked = [("--report", report is not None), ("--status", status), ("--cancel", cancel)]
+    names = [name for name, given in asked if given]
+    if len(names) > 1:
+        raise ValueError("of --report, --status and --cancel only one is allowed")
+    if force and report is None:
+        raise ValueError(
+            "--force goes with --report: finished runs are kept; remove a run's folder to train it"
+            " again"
+        )
+    for given in ("engine", "jobs", "no_report") if names else ():
         if context.get_parameter_source(given).name != "DEFAULT":
             name = f"--{given.replace('_', '-')}"
-            raise ValueError(f"{asked} trains nothing, {name} goes with training: leave one out")
+            raise ValueError(f"{names[0]} trains nothing, {name} goes with training: leave one out")
+
+
+def _document(plan: Any, failed: Any) -> dict[str, Any]:
+    """What --json prints of the runs."""
+    from polymgnet import study as work
+
+    results = list(plan.results)
+    summaries = {run.folder: summary for run, summary in results}
+    rows = work.summarise(results)
+    runs = [
+        {"folder": run.folder, "point": run.point, "summary": summaries.get(run.folder)}
+        for run in plan.runs
+    ]
+    found = {"runs": runs, "table": rows, "differences": work.differences(rows)}
+    return {"out": plan.out, **found, "failed": failed}
+
+
+def _show(plan: Any) -> bool:
+    """Print what the finished runs have reached, and the differences between them; whether there
+    was anything."""
+    from analysis.numbers import plain
+    from analysis.studies.grid import MEASURES
+    from polymgnet import study as work
+
+    results = list(plan.results)
+    rows = work.summarise(results)
+    if not rows:
+        return False
+    keys = list(rows[0].point)
+    shown = {
+        name: measure
+        for name, measure in MEASURES.items()
+        if any(name in row.measures for row in rows)
+    }
+    body = [
+        [
+            *(str(plain(row.point[key])) for key in keys),
+            row.runs,
+            *(_spread(row.measures.get(name), one.unit) for name, one in shown.items()),
+        ]
+        for row in rows
+    ]
+    images = work.tested_on(results)
+    console.table(
+        f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs in {plan.out}",
+        [*keys, "runs", *(measure.title for measure in shown.values())],
+        body,
+        keys=len(keys) + 1,
+        caption="mean ± sample standard deviation over the seeds"
+        + (f"; one of the {images:,} test images is {100 / images:.2g} %" if images else ""),
+    )
+    if pairs := work.differences(rows):
+        console.table(
+            "Differences in test accuracy, first - second, paired by seed",
+            list(PAIR_COLUMNS),
+            [
+                [
+                    100 * pair[name] if "%" in title and pair[name] is not None else pair[name]
+                    for title, name in PAIR_COLUMNS.items()
+                ]
+                for pair in pairs
+            ],
+            caption=(
+                "differences in percentage points; p: two-sided paired t-test; Holm: adjusted for"
+                " the number of comparisons"
+            ),
+        )
+    return True
 
 
 def _page(plan: Any, context: Any, *, show: bool, wanted: bool) -> tuple[Path | None, str]:

@@ -7,7 +7,7 @@ what is missing alone.
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -284,6 +284,27 @@ def load_study(
     if where is None:
         raise _wrong(path, f"out is {named!r}, must name a folder (or give --out)")
     check_folder(where)
+    grid = _grid(path, data)
+    if data["report"]:
+        _check_report(path, data["report"], grid)
+    runs, labels = [], dict[Path, str]()
+    for run, label in _runs(path, data, grid, where):
+        runs.append(run)
+        if label:
+            labels[run.folder] = label
+        if len(runs) > MAX_RUNS:
+            raise _wrong(path, f"asks for more than {MAX_RUNS} runs")
+    _check_runs(path, runs, trains=trains)
+    name, rows = name_of(path, scale), data.get("rows")
+    if rows is not None:
+        rows = Rows(path.parent / rows / f"{name}.jsonl")
+    about = str(data.get("about", ""))
+    texts = data["slurm"], rows, data["report"], about
+    return Study(where, tuple(runs), name, *texts, labels)
+
+
+def _grid(path: Path, data: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The lists of [grid], whose product is gone through; ValueError for what is none."""
     grid = {key: _listed(value) for key, value in data["grid"].items()}
     for key, listed in grid.items():
         if not listed:
@@ -292,16 +313,20 @@ def load_study(
             raise _wrong(path, f"{key} stands in both set and grid; only one is allowed")
         if key == "exclude":
             raise _wrong(path, "exclude stands in grid, must be tables [[exclude]] of the file")
-    if data["report"]:
-        _check_report(path, data["report"], grid)
-    excluded = _excluded(path, data)
     if (points := math.prod(map(len, grid.values()))) > MOST_POINTS:
         raise _wrong(
             path, f"the grid has {points:,} points, at most {MOST_POINTS:,} are gone through"
         )
+    return grid
+
+
+def _runs(
+    path: Path, data: Mapping[str, Any], grid: Mapping[str, list[Any]], where: Path
+) -> Iterator[tuple[Run, str]]:
+    """Every point of the grid that no [[exclude]] leaves out, with the label of its tables."""
+    excluded = _excluded(path, data)
     of_devices = _of_devices(path, data["slurm"]) if data["kind"] == "train" else {}
     there = {_hash_in(folder.name): folder for folder in sorted(where.glob("*"))}
-    runs, labels = [], dict[Path, str]()
     for values in itertools.product(*grid.values()):
         point, settings = {}, dict(data["set"])
         for key, value in zip(grid, values, strict=True):
@@ -315,11 +340,13 @@ def load_study(
         folder = where / _name(point, config, settings)
         if not folder.exists():  # another study may have named it, or this one with a smaller grid
             folder = there.get(_hash_in(folder.name), folder)
-        runs.append(KINDS[data["kind"]](point, config, settings, folder))
-        if own := [point[key] for key, value in zip(grid, values) if isinstance(value, dict)]:
-            labels[folder] = ", ".join(map(str, own))
-        if len(runs) > MAX_RUNS:
-            raise _wrong(path, f"asks for more than {MAX_RUNS} runs")
+        own = [point[key] for key, value in zip(grid, values) if isinstance(value, dict)]
+        yield KINDS[data["kind"]](point, config, settings, folder), ", ".join(map(str, own))
+
+
+def _check_runs(path: Path, runs: Sequence[Run], *, trains: bool) -> None:
+    """ValueError for no run, one that stands there twice, or whose configuration or network is
+    wrong."""
     if not runs:
         raise _wrong(path, "exclude leaves no run of the grid")
     if len({run.folder for run in runs}) < len(runs):
@@ -332,9 +359,3 @@ def load_study(
             run.check(trains=trains)
     except (ValueError, FileNotFoundError, IsADirectoryError) as error:
         raise _wrong(path, one_line(error)) from error
-    name, rows = name_of(path, scale), data.get("rows")
-    if rows is not None:
-        rows = Rows(path.parent / rows / f"{name}.jsonl")
-    about = str(data.get("about", ""))
-    texts = data["slurm"], rows, data["report"], about
-    return Study(where, tuple(runs), name, *texts, labels)

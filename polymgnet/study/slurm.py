@@ -77,14 +77,23 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
     Stopped
         SIGTERM or SIGUSR1 came: the jobs go on.
     """
-    from nets.training.signals import StopRequest
-
     queue.check_here()
-    scripts = study.out / "jobs"
     runs = {run.folder.name: run for run in study.missing}
     options = {devices: _options(study.slurm, devices) for devices in _alike(runs.values())}
     for given in options.values():
         queue.check(_for_sbatch(given))
+    waiting = _submit(study, runs, options, report)
+    return _wait(study, runs, waiting, POLL if poll is None else poll, report)
+
+
+def _submit(
+    study: Study,
+    runs: Mapping[str, Run],
+    options: Mapping[tuple[int, int], Mapping[str, Any]],
+    report: Step,
+) -> dict[str, str]:
+    """Run -> the job that it has now, queued where it had none on its way."""
+    scripts = study.out / "jobs"
     with _book(study) as book:
         states = queue.states([book[name] for name in runs if name in book], scripts)
         waiting = {name: book[name] for name in runs if _on_its_way(states, book.get(name))}
@@ -99,43 +108,70 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
                 waiting |= {run.folder.name: f"{job}_{k}" for k, run in enumerate(some)}
                 book |= waiting
                 write_json(study.out / JOBS, book)
+    return waiting
+
+
+def _wait(
+    study: Study, runs: Mapping[str, Run], waiting: dict[str, str], poll: float, report: Step
+) -> dict[str, str]:
+    """Look at the jobs every `poll` seconds until all have ended, each of which leaves `waiting`;
+    name -> reason of the runs that failed."""
+    from nets.training.signals import StopRequest
+
     failed: dict[str, str] = {}
     seen: dict[str, float] = {}  # run -> when its job was first seen to have ended
     answered = time.monotonic()
+    done = len(study.runs) - len(runs)
     with StopRequest() as asked:
         while waiting:
             try:
-                states, answered = queue.states(waiting.values(), scripts), time.monotonic()
-                said = _told(states[job] for job in waiting.values() if job in states)
-                ended = [name for name, job in waiting.items() if not _on_its_way(states, job)]
-                ends = {name: queue.end_of(waiting[name], scripts) for name in ended}
-                seen = {name: when for name, when in seen.items() if name in ended}
+                ends, said = _ends(study, waiting)
+                answered = time.monotonic()
+                seen = {name: when for name, when in seen.items() if name in ends}
             except queue.Unreachable as error:
                 ends, said = {}, "Slurm does not answer"
                 if time.monotonic() - answered > PATIENCE:
                     raise Failure(f"{error}, for {PATIENCE:.0f} s now; {JOBS_GO_ON}") from None
             for name, end in ends.items():
-                run = runs[name]
-                if end.state in queue.ON_ITS_WAY:  # queued again between the two looks
-                    continue
-                # what a job on another machine wrote is seen later than its end
-                patience = LATE if end.state in ("COMPLETED", queue.UNKNOWN) else SETTLED
                 since = time.monotonic() - seen.setdefault(name, time.monotonic())
-                if not run.finished and since < patience:
+                if not _is_over(runs[name], end, since):
                     continue
-                with study.attempt(run, failed):
-                    if not run.finished:
+                with study.attempt(runs[name], failed):
+                    if not runs[name].finished:
                         raise error_of(end, _log(study, waiting[name]))
                 del waiting[name]
                 done += 1
-                report(done, finished=outcome(run, failed))
+                report(done, finished=outcome(runs[name], failed))
             report(done, said if waiting else "")
-            until = time.monotonic() + (POLL if poll is None else poll)
-            while waiting and (left := until - time.monotonic()) > 0:
-                if asked():
-                    raise Stopped(f"stopped as asked: {JOBS_GO_ON}", asked.signal)
-                time.sleep(min(left, 0.2))
+            _pause(poll if waiting else 0.0, asked)
     return failed
+
+
+def _ends(study: Study, waiting: Mapping[str, str]) -> tuple[dict[str, queue.End], str]:
+    """How the jobs ended that are not on their way any more, and in words where the others are."""
+    scripts = study.out / "jobs"
+    states = queue.states(waiting.values(), scripts)
+    said = _told(states[job] for job in waiting.values() if job in states)
+    gone = {name: job for name, job in waiting.items() if not _on_its_way(states, job)}
+    ends = {name: queue.end_of(job, scripts) for name, job in gone.items()}
+    # some were queued again between the two looks
+    return {name: end for name, end in ends.items() if end.state not in queue.ON_ITS_WAY}, said
+
+
+def _is_over(run: Run, end: queue.End, since: float) -> bool:
+    """Whether the job of a run, which was first seen to have ended `since` seconds ago, stays so:
+    what one on another machine wrote is seen later than its end."""
+    patience = LATE if end.state in ("COMPLETED", queue.UNKNOWN) else SETTLED
+    return run.finished or since >= patience
+
+
+def _pause(seconds: float, asked: Any) -> None:
+    """Sleep for so long; Stopped as soon as a signal has come."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if asked():
+            raise Stopped(f"stopped as asked: {JOBS_GO_ON}", asked.signal)
+        time.sleep(min(left, 0.2))
 
 
 @dataclass(frozen=True)

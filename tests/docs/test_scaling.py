@@ -11,7 +11,7 @@ import torch
 
 import nets
 from docs import scaling
-from nets.models.registry import count_parameters
+from nets.models.cost import count_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 

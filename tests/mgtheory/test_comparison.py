@@ -204,7 +204,7 @@ def test_with_variable_coefficients_the_bound_is_that_of_this_grid(monkeypatch):
     measured = [row.measured_factor for row in rows]
     assert measured == pytest.approx([0.375, 0.152, 0.118], abs=6e-4)  # of docs/choosing.md
     assert compare_smoothers(A, families=[OPTIMISED], post=2, **asked).rows[0].bound is None
-    monkeypatch.setattr("mgtheory.comparison.compare.BOUNDED", {2: 900})
+    monkeypatch.setattr("mgtheory.comparison.predicted.BOUNDED", {2: 900})
     assert compare_smoothers(A, families=[OPTIMISED], **asked).rows[0].bound is None
 
 

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import mgtheory
 import nets
 from mgtheory import fourier, solving
-from nets.models import registry
+from nets.models import cost
 from polymgnet import solving as backends
 
 
@@ -111,7 +111,7 @@ CASES = {
         (("chebyshev4", "petsc"), {"lmax": 3.0, "scaling": "diagonal"}),
     ),
     "models q2 --size 20 --channels 1 --classes 7 --width 8 --levels 3": (
-        (registry, "count_flops"),
+        (cost, "count_flops"),
         lambda model, shape: ((shape, model.spec.overrides), {}),
         (
             (

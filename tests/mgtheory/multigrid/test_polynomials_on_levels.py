@@ -322,39 +322,6 @@ def test_a_level_without_a_problem_is_refused_by_fourier_analysis():
             assert "\n" not in str(caught.value)
 
 
-def test_the_two_grid_optimum_by_name_is_that_of_the_galerkin_cycle():
-    """Of a matrix and where R A P is asked for: the optimum of the rediscretised cycle is there a
-    third worse than Chebyshev's polynomial."""
-    problem = poisson((31, 31))
-    expected = derive("two_grid_optimal", 2, problem, coarsening="galerkin")
-    assert (
-        two_grid_factor(problem, expected, coarsening="galerkin").factor
-        < two_grid_factor(problem, "chebyshev", degree=2, coarsening="galerkin").factor
-        < two_grid_factor(
-            problem, derive("two_grid_optimal", 2, problem), coarsening="galerkin"
-        ).factor
-    )
-    matrix = Hierarchy.build(problem.A, shape=(31, 31), smoother="two_grid_optimal", degree=2)
-    asked, rising = (
-        Hierarchy.build(problem, smoother="two_grid_optimal", degree=d, coarsening="galerkin")
-        for d in (2, [2, 3])
-    )
-    found = [one.levels[0].pre.polynomial for one in (matrix, asked, rising)]
-    options = {"coarsening": "galerkin"}
-    named = two_grid_factor(problem, "two_grid_optimal", degree=2, **options).factor
-    assert named == pytest.approx(two_grid_factor(problem, expected, **options).factor, rel=1e-4)
-    for q in (*found, derive("two_grid_optimal", 2, matrix.levels[0])):
-        np.testing.assert_allclose(q.roots, expected.roots, rtol=1e-3)
-    assert rising.levels[1].pre.polynomial.degree == 3
-    histories = [
-        StencilHierarchy.build(problem, smoother=one, degree=degree, coarsest=64, **options)
-        .solve(problem.b, tol=0.0, maxiter=3)
-        .residual_norms
-        for one, degree in (("two_grid_optimal", 2), (expected, None))
-    ]
-    np.testing.assert_allclose(*histories, rtol=1e-2)
-
-
 def test_what_has_setup_is_set_up_even_where_it_could_correct():
     class Own:
         """Corrects by what its setup has made."""

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 import nets
-from nets.models.registry import MODELS, count_flops
+from nets.models.cost import count_flops
+from nets.models.registry import MODELS
 from nets.training.checkpoint import load_model, save_model
 
 X = torch.rand(3, 3, 16, 12, generator=torch.Generator().manual_seed(1))

@@ -10,8 +10,8 @@ import torch
 import nets
 from analysis.stats import fraction_interval
 from nets.models import pretrained
+from nets.models.cost import count_parameters
 from nets.models.pretrained import FOLDER, list_pretrained, probe
-from nets.models.registry import count_parameters
 from nets.training.checkpoint import load_model
 from polymgnet.pretrained import main
 

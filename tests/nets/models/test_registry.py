@@ -12,14 +12,9 @@ from torch import nn
 
 import nets
 from nets.models.classifier import MultigridClassifier
+from nets.models.cost import count_parameters
 from nets.models.polymgnet import coefficient_parameters, operator_products
-from nets.models.registry import (
-    MODELS,
-    ModelEntry,
-    count_parameters,
-    model_entry,
-    model_options,
-)
+from nets.models.registry import MODELS, ModelEntry, model_entry, model_options
 from nets.models.spec import ModelSpec
 
 NAMES = nets.list_models()

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 import nets
-from nets.models.registry import count_parameters
+from nets.models.cost import count_parameters
 from nets.models.resnet import BasicBlock, Shortcut
 
 

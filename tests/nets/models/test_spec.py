@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from nets.models.create import create_model
 from nets.models.options import level_channels, per_level
-from nets.models.registry import create_model
 from nets.models.spec import ModelSpec
 
 PUBLISHED = (64, 128, 256, 256)

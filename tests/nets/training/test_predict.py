@@ -14,7 +14,7 @@ from sklearn.metrics import top_k_accuracy_score
 
 import nets
 from nets.data.sources import load_data
-from nets.models.registry import count_flops
+from nets.models.cost import count_flops
 from nets.training import build, predict
 from nets.training.build import _take
 from nets.training.checkpoint import load_model
