@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # what launchers leave in the environment, in whose every process it is, of several or of one alone
 LAUNCHED = ("SLURM_", "JSM_", "LSB_", "LT_", "TORCHELASTIC_")
 COUNTS = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK")
+# in the library's words where another process has ended, while they meet or later
+GONE = ("gloo", "NCCL", "Connection reset", "Connection closed", "Broken pipe", "failed to recv")
 LEAST_PROCESSES = 4  # that any machine may be asked for, to try them
 
 
@@ -162,7 +164,7 @@ def together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if joined() and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
+        if any(name in str(error) for name in GONE):
             raise ConnectionError(
                 "another process of this run has failed or was killed; what was saved is kept"
             ) from error

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nets.config import load_config
-from nets.training.launch import launched_fabric, leave
+from nets.training.launch import launched_fabric, leave, together
 
 SETS = [
     *("width=2", "levels=1", "batch_size=1024", "epochs=1", "tensorboard=false", "init=constant"),
@@ -128,6 +128,20 @@ def test_what_is_no_file_is_not_begun_again(typed):
     )
     assert ended.returncode == 1
     assert "begun again, but it is no file; write it into one" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("[gloo/transport/tcp/pair.cc:553] Connection closed by peer", "another process of this"),
+        ("Connection reset by peer", "another process of this"),  # while they meet
+        ("mat1 and mat2 shapes cannot be multiplied", "mat1 and mat2"),
+        ("failed to connect to (nowhere, 29500): Connection refused", "failed to connect to"),
+    ],
+)
+def test_the_end_of_another_process_is_told_from_other_errors(said, told):
+    with pytest.raises((ConnectionError, RuntimeError), match=told), together():
+        raise RuntimeError(said)
 
 
 def test_a_process_leaves_the_others_before_it_ends():
