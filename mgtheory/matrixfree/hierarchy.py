@@ -306,12 +306,10 @@ class StencilHierarchy(GridHierarchy):
         return x.reshape(np.shape(r))
 
     def _symmetrised(self) -> Self:
-        for index, level in enumerate(self.levels[:-1]):
-            if not level.same:
-                raise ValueError(
-                    f"level {index}: different smoothers before and after, a symmetric cycle needs"
-                    f" one; {ANY_M}"
-                )
+        if not self.levels[0].same:
+            raise ValueError(
+                f"different smoothers before and after, a symmetric cycle needs one; {ANY_M}"
+            )
         return self
 
     @property
