@@ -18,6 +18,7 @@ PROBLEMS = {
     "9-point": poisson((31, 15), stencil="9-point"),
     "semi": poisson((31, 31), weights=(1.0, 0.01)),
     "3d": poisson((15, 17, 12)),
+    "two rows": poisson((15, 2, 17)),
     "19-point": poisson((15, 15, 15), stencil="19-point"),
     "q1-3d": poisson((12, 9, 31), stencil="q1"),
 }

@@ -4,6 +4,8 @@ allowed."""
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -24,6 +26,17 @@ def test_results_come_in_order_and_the_first_block_is_the_callers():
         (2, False),
         (3, False),
     ]
+
+
+def test_idle_workers_do_not_keep_a_process():
+    code = (
+        "from mgtheory.matrixfree.threads import run_blocks\n"
+        "print(run_blocks(lambda k: k, [(0,), (1,)]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True
+    )
+    assert done.stdout == "[0, 1]\n"
 
 
 def test_an_error_of_a_block_reaches_the_caller():
