@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from polymgnet import options, solving
 from polymgnet.matrices import of_command, read_vector
 
@@ -43,6 +41,8 @@ class System:
         """||x - u|| / ||u||; None without a u, or where a matrix leaves its mean open."""
         if self.exact is None or (self.b is not None and hierarchy.nullspace is not None):
             return None
+        import numpy as np
+
         return float(np.linalg.norm(x - self.exact) / np.linalg.norm(self.exact))
 
 
@@ -82,6 +82,8 @@ def _of_matrix(
     name: str, A: Any, sizes: tuple[int, ...] | None, boundary: str, rhs: Path | None
 ) -> System:
     """A matrix with the right-hand side of a file, or that of a random solution."""
+    import numpy as np
+
     exact = np.random.default_rng(0).standard_normal(A.shape[0]) if rhs is None else None
     b = A @ exact if rhs is None else read_vector(rhs, A.shape[0], A.dtype)
     told = None if sizes is None else boundary  # a graph has no sides

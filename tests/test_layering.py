@@ -221,7 +221,7 @@ CHAPTERS = {
     "polymgnet": [
         ("packages", "wording", "options", "console"),
         ("errors",),
-        ("solving", "matrices", "study"),
+        ("solving", "matrices", "study", "systems"),
         ("demo", "pretrained", "torchrun"),
         ("commands",),
         ("cli",),

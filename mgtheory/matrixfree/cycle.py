@@ -18,7 +18,7 @@ import numpy as np
 
 from mgtheory.matrixfree.swept import SweptLevel
 from mgtheory.matrixfree.tables import KEEP, SET, ZERO
-from mgtheory.multigrid.cycle import visit_below, visits
+from mgtheory.multigrid.cycle import step_products, visit_below
 from mgtheory.multigrid.fitted import check_sizes
 from mgtheory.multigrid.loop import Ended, Plan, Stop, drive
 from mgtheory.multigrid.solution import Cycle
@@ -165,7 +165,7 @@ def solve_grids(
     def step(norms: list[float]) -> float:
         nonlocal work, known
         once = len(norms) == 1
-        work += cycle_products(levels, plan.cycle if once else plan.repeated)
+        work += step_products(levels, plan, passing=once and passing)
         if single is not None and (once or single.serves):
             return short(once, norms)
         restricted, known = known, not finest.smooths_before
@@ -173,6 +173,7 @@ def solve_grids(
             again = stop.maxiter > 1
             return math.sqrt(run_full_multigrid(levels, plan, restricted=fused, again=again))
         start = ZERO if zero and once else KEEP
+        work += start == KEEP and not restricted  # once more: the norm's residual was not kept
         # from the second cycle on the last sweep has restricted the residual
         square = run_cycle(levels, plan.repeated, start=start, norm=True, restricted=restricted)
         return math.sqrt(square)
@@ -184,12 +185,3 @@ def solve_grids(
     if single is not None and len(ended.norms) > 1:
         single.finish()
     return ended, work
-
-
-def cycle_products(levels: Levels, kind: Cycle) -> float:
-    """Products with A of one cycle, weighted by unknowns, in units of one on the finest grid; the
-    coarsest solve not counted."""
-    total = 0.0
-    for level, often in zip(levels[:-1], visits(len(levels), kind), strict=False):
-        total += often * (sum(map(len, [*level.before, *level.after])) + 1) * level.size
-    return total / levels[0].size

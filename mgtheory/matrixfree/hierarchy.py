@@ -41,7 +41,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import own_errors
-from mgtheory.matrixfree.cycle import cycle_products, run_cycle, solve_grids
+from mgtheory.matrixfree.cycle import run_cycle, solve_grids
 from mgtheory.matrixfree.faces import FaceLevel
 from mgtheory.matrixfree.kernel_level import imported
 from mgtheory.matrixfree.level import StencilLevel
@@ -52,6 +52,7 @@ from mgtheory.matrixfree.steps import steps_on
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
 from mgtheory.multigrid.base import GridHierarchy
+from mgtheory.multigrid.cycle import cycle_products
 from mgtheory.multigrid.given import same_matrix
 from mgtheory.multigrid.loop import Plan, Stop
 from mgtheory.multigrid.options import Options, takes_options
@@ -305,12 +306,10 @@ class StencilHierarchy(GridHierarchy):
         return x.reshape(np.shape(r))
 
     def _symmetrised(self) -> Self:
-        for index, level in enumerate(self.levels[:-1]):
-            if not level.same:
-                raise ValueError(
-                    f"level {index}: different smoothers before and after, a symmetric cycle needs"
-                    f" one; {ANY_M}"
-                )
+        if not self.levels[0].same:
+            raise ValueError(
+                f"different smoothers before and after, a symmetric cycle needs one; {ANY_M}"
+            )
         return self
 
     @property
@@ -326,8 +325,8 @@ class StencilHierarchy(GridHierarchy):
         return single + sum(level.memory_bytes for level in self.levels)
 
     def work_units(self, cycle: str = "V") -> float:
-        """Products with A in one cycle on all levels, the residuals included, in units of one on
-        the finest."""
+        """Products with A in one cycle on all levels, in units of one on the finest; the residual
+        of the stopping test not included."""
         return cycle_products(self.levels, check_cycle(cycle))
 
     def solves(self, given: Any) -> bool:

@@ -79,29 +79,22 @@ class Refinement:
 
     def begin(self, size: float) -> None:
         """Take the residual of x, of norm `size`."""
-        self.serves = True
         unit = self._begun(size)
         self.exact.refine(None, 0.0, self.levels[0].b, unit)
 
     def begin_pass(self, levels: Levels, plan: Plan, size: float, *, restricted: bool) -> float:
-        """x interpolated from the second grid, where a full multigrid pass has ended, and its
-        residual; the norm after the first cycle. `size` is ||b||."""
-        self.serves = True
+        """x interpolated from the second grid, where a full multigrid pass of V-cycles has ended,
+        one on each grid, and its residual; the norm after the first cycle. `size` is ||b||."""
         run_full_multigrid(levels, plan, restricted=restricted, again=True, finest=1)
         finest, below = self.levels[:2]
-        unit, loaded = self._begun(size, passing=True), plan.loads is not None
-        corrected = plan.inner is Cycle.V and correct_below(levels, 0, loaded=loaded)
+        unit = self._begun(size, passing=True)
+        corrected = correct_below(levels, 0, loaded=plan.loads is not None)
         self.exact.interpolate(finest.b, unit, restrict=not corrected)
         if corrected:
-            square = finest.sweep(ZERO, finest.after, norm=True, to=below.b)
-            norm = self._smoothed(square)
-        else:
-            below.take(levels[1].b, unit)
-            self.restricted = not finest.smooths_before
-            norm = self.cycle(plan.inner, full=True)
-        for _ in range(plan.cycles - 1):
-            norm = self.cycle(plan.inner)
-        return norm
+            return self._smoothed(finest.sweep(ZERO, finest.after, norm=True, to=below.b))
+        below.take(levels[1].b, unit)
+        self.restricted = not finest.smooths_before
+        return self.cycle(plan.inner, full=True)
 
     # ------------------------------------------------------------ cycles on e, and x + e
 

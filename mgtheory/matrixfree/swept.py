@@ -127,6 +127,16 @@ class SweptLevel(ABC):
         return math.prod(self.grid)
 
     @property
+    def products(self) -> int:
+        """Products with A of the smoothings of a visit: their steps."""
+        return sum(map(len, [*self.before, *self.after]))
+
+    @property
+    def weight(self) -> int:
+        """What a product with A costs, in unknowns."""
+        return self.size
+
+    @property
     def smooths_before(self) -> bool:
         """Whether anything is done before the coarse-grid correction."""
         return any(len(steps) for steps in self.before)

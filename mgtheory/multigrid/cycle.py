@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.loop import Plan
 from mgtheory.multigrid.solution import Cycle
 
 
@@ -48,30 +48,37 @@ def visits(count: int, cycle: Cycle) -> list[int]:
     return result
 
 
-def cycle_products(levels: Sequence[Level], cycle: Cycle) -> float:
-    """Products with A in one cycle on all levels, in units of one on the finest (by non-zeros); the
-    coarsest solve is not counted."""
+def cycle_products(levels: Sequence[Any], cycle: Cycle) -> float:
+    """Products with A in one cycle from 0 on all levels, in units of one on the finest (by the
+    levels' `weight`); the coarsest solve is not counted.
+
+    A visit has `products` of its smoothings: from 0 the first one needs none, and the residual
+    between them is one.
+    """
     if cycle is Cycle.FMG:
         return full_pass_products(levels, Cycle.V, 1)
     times = visits(len(levels), cycle)
     total = 0.0
     for level, often, above in zip(levels[:-1], times, [0, *times], strict=False):
-        sweeps = (
-            s.products * n
-            for s, n in ((level.pre, level.pre_count), (level.post, level.post_count))
-            if s is not None
-        )
         # second visits start from a new residual
         again = often - above if level is not levels[0] and cycle is not Cycle.V else 0
-        total += (often * sum(sweeps) + again) * level.A.nnz
-    return total / levels[0].A.nnz
+        total += (often * level.products + again) * level.weight
+    return total / levels[0].weight
 
 
-def full_pass_products(levels: Sequence[Level], cycle: Cycle, cycles: int) -> float:
+def full_pass_products(levels: Sequence[Any], cycle: Cycle, cycles: int) -> float:
     """The same for a full multigrid pass with `cycles` cycles on each level, each from a new
     residual."""
     parts = (
-        cycles * (cycle_products(levels[l:], cycle) + 1.0) * level.A.nnz
+        cycles * (cycle_products(levels[l:], cycle) + 1.0) * level.weight
         for l, level in enumerate(levels[:-1])
     )
-    return sum(parts) / levels[0].A.nnz
+    return sum(parts) / levels[0].weight
+
+
+def step_products(levels: Sequence[Any], plan: Plan, *, passing: bool) -> float:
+    """The same for a step of a solve, the full multigrid pass if `passing`, and for the residual
+    that it ends with."""
+    if passing:
+        return full_pass_products(levels, plan.inner, plan.cycles) + 1.0
+    return cycle_products(levels, plan.repeated) + 1.0

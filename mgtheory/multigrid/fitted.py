@@ -68,10 +68,7 @@ def solve_fitted(
     if not math.isfinite(size + other):
         raise ValueError("b or x0 leaves the range of numbers in modulus; scale the equation")
     dtype = np.result_type(right.dtype, np.float32)
-    low, high = _range(dtype)
-    largest, unit = size or other or 1.0, 1.0
-    if not low < largest / right.size < largest * right.size < high:
-        unit = 2.0 ** math.floor(math.log2(largest))
+    low, unit = _range(dtype)[0], 2.0 ** math.floor(math.log2(size or other or 1.0))
     right = right / unit
     if 0.0 < size < SMALLEST * np.finfo(dtype).tiny or unit * norm(right) > np.finfo(dtype).max:
         raise ValueError(

@@ -117,6 +117,17 @@ class Level:
         labels = dict.fromkeys(s.label for s in (self.pre, self.post) if s is not None)
         return f"{self.pre_count} + {self.post_count} {' / '.join(labels)}"
 
+    @property
+    def products(self) -> float:
+        """Products with A of the smoothings of a visit."""
+        both = (self.pre, self.pre_count), (self.post, self.post_count)
+        return sum(s.products * n for s, n in both if s is not None)
+
+    @property
+    def weight(self) -> int:
+        """What a product with A costs, its non-zeros."""
+        return int(self.A.nnz)
+
     def smooth_with(self, options: Options) -> None:
         """Set up what smooths before and after the coarse-grid correction; once where it is the
         same."""

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_vector
 from mgtheory.multigrid.applied import why_amplified
-from mgtheory.multigrid.cycle import cycle_products, full_pass_products, run_cycle
+from mgtheory.multigrid.cycle import run_cycle, step_products
 from mgtheory.multigrid.fitted import check_sizes
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import Plan, Stop, drive, norm
@@ -86,15 +86,15 @@ def solve_levels(
 
     def step(norms: list[float]) -> float:
         nonlocal x, residual, outside, work
-        if plan.cycle is Cycle.FMG and len(norms) == 1:
+        passing = plan.cycle is Cycle.FMG and len(norms) == 1
+        work += step_products(levels, plan, passing=passing)
+        if passing:
             # the loads belong to b, not to the residual of a start
             used = plan if x0 is None else replace(plan, loads=None)
             x = x + full_pass(levels, residual, used)
-            work += full_pass_products(levels, plan.inner, plan.cycles) + 1.0
         else:
             slow = len(norms) > 1 and norms[-1] > SLOW * norms[-2]
             x = x + in_cycle_type(levels, plan.repeated, watch if slow else None)(residual)
-            work += cycle_products(levels, plan.repeated) + 1.0
         if N is not None:
             x = without(N, x)
         residual, outside = split(right - finest.exact @ x)

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mgtheory.matrixfree.cycle import cycle_products, run_cycle, run_full_multigrid
+from mgtheory.matrixfree.cycle import run_cycle, run_full_multigrid
 from mgtheory.matrixfree.tables import KEEP, ZERO
+from mgtheory.multigrid.cycle import step_products
 from mgtheory.multigrid.fitted import check_sizes
 from mgtheory.multigrid.loop import Plan, Stop
 from mgtheory.multigrid.solution import Cycle
@@ -81,9 +82,10 @@ class Loop:
 
     def step(self, norms: list[float]) -> float:
         """One cycle; the new norm."""
-        once, levels = len(norms) == 1, self.levels
-        self.work += cycle_products(levels, self.plan.cycle if once else self.plan.repeated)
-        if once and self.passing:
+        once = len(norms) == 1
+        passing = once and self.passing
+        self.work += step_products(self.levels, self.plan, passing=passing)
+        if passing:
             again = self.stop.maxiter > 1
             square: Any = self.full_pass(again)
         else:
@@ -98,6 +100,8 @@ class Loop:
         """One cycle; the new square sums. From the second one on the last sweep has restricted the
         residual."""
         restricted = known and not self.levels[0].smooths_before
+        if start == KEEP and not restricted:
+            self.work += 1.0  # the norm's residual was not kept
         kind = self.plan.repeated
         return run_cycle(self.levels, kind, start=start, norm=True, restricted=restricted)
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from mgtheory.multigrid.base import MultigridSolver
-from mgtheory.multigrid.cycle import full_pass_products
+from mgtheory.multigrid.cycle import step_products
 from mgtheory.multigrid.fitted import check_sizes
 from mgtheory.multigrid.given import same_matrix
 from mgtheory.multigrid.loop import Plan, Stop, drive
@@ -103,11 +103,10 @@ class TorchHierarchy(MultigridSolver):
     def _work(self, steps: int, plan: Plan) -> float:
         """Products with A of `steps` steps, those of the residuals included."""
         twin = self.module.hierarchy()  # its matrices take longer than a cycle: made once
-        own = twin.work_units(plan.repeated) + 1.0
+        own = step_products(twin.levels, plan, passing=False)
         if plan.cycle is not Cycle.FMG or not steps:
             return steps * own
-        passed = full_pass_products(twin.levels, plan.inner, plan.cycles) + 1.0
-        return passed + (steps - 1) * own
+        return step_products(twin.levels, plan, passing=True) + (steps - 1) * own
 
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> Any:
         """The sparse twin of the module as a preconditioner of SciPy's methods."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from polymgnet import console, options
+from polymgnet import console, options, solving, systems
 from polymgnet.errors import Failure
 from polymgnet.options import option
 from polymgnet.wording import worded
@@ -110,7 +110,6 @@ def solve(
     from mgtheory.smoothers import DEFAULT_DEGREE
     from mgtheory.solving import FASTEST
     from mgtheory.solving import solve as solve_problem
-    from polymgnet import solving, systems
 
     _check_files(out, plot, report, force=force)
     options.check_coarsening(coarsening, matrix, backend)

@@ -101,9 +101,9 @@ def source_plane(x, halo, block, t):
 @compiled
 def bare_plane(out, x, halo, block, r, b, zero, columns, stencil, factor, omega, centre):
     """`stencil_plane` for plane r with a (2 d + 1)-point stencil, straight from x; `zero` is a row
-    of zeros, out a padded plane or not."""
+    of zeros, out a padded plane."""
     n0, n1, n2 = x.shape
-    off, top = (PAD, 1 if n1 > 1 else 0) if out.shape[1] > n2 else (0, 0)
+    py = 1 if n1 > 1 else 0
     of = out.dtype.type
     factor, omega = of(factor), of(omega)
     kc, kx = of(centre) + factor * stencil[0, 0, 0], factor * stencil[0, 0, 1]
@@ -112,7 +112,7 @@ def bare_plane(out, x, halo, block, r, b, zero, columns, stencil, factor, omega,
     below = source_plane(x, halo, block, r - 1) if r > 0 else plane
     above = source_plane(x, halo, block, r + 1) if r + 1 < n0 else plane
     for y in range(n1):
-        row = out[y + top, off : off + n2]
+        row = out[y + py, PAD : PAD + n2]
         d, u = below[y] if r > 0 else zero, above[y] if r + 1 < n0 else zero
         if n1 == 1:
             step5_bare(row, plane[y], d, u, b[y], (kc, kx, kz, omega))

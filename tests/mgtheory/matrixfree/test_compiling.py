@@ -8,6 +8,7 @@ import sys
 import warnings
 
 import pytest
+from numba import config
 from numba.core.caching import IndexDataCacheFile
 
 from mgtheory.matrixfree.kernels import compiling
@@ -25,6 +26,7 @@ def twice(x):
 def kernel(tmp_path, monkeypatch):
     """A function that loads the file of a small kernel, as a new process does; and its folder."""
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(config, "CACHE_DIR", "")  # numba reads the environment when it compiles
     monkeypatch.setattr(compiling, "_told", set())
     path = tmp_path / "small_kernel.py"
     path.write_text(SOURCE)

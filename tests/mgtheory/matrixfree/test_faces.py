@@ -153,6 +153,11 @@ def test_smooth_solutions_are_interpolated_to_their_order():
     pairs = zip(twin.shapes[:-1], twin.shapes[1:], strict=True)
     lift = [transfer.interpolation(*pair, D, kind="cubic") for pair in pairs]
     assert relative(ours.full_multigrid(problem.b).x, twin.full(problem.b, lift)) < 1e-12
+    uneven = create("variable2d", 22)  # half of 22 points are no uniform grid
+    options = {"smoother": Polynomial(polynomial=Q, scaling="diagonal"), "coarsest": 20}
+    ours = StencilHierarchy.build(uneven, **options)
+    twin = Twin(ours, Q)
+    assert relative(ours.full_multigrid(uneven.b).x, twin.full(uneven.b, twin.P)) < 1e-12
     fine = create("variable2d", 255)
     one = StencilHierarchy.build(fine).full_multigrid(fine.b, loads=fine.equation.load)
     direct = StencilHierarchy.build(fine).solve(fine.b, tol=1e-10)

@@ -16,6 +16,7 @@ from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.catalogue import poisson
 from mgtheory.problems.grids import Boundary
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil, anisotropic, mehrstellen, multilinear
 from mgtheory.smoothers import Jacobi
 
@@ -29,7 +30,9 @@ PROBLEMS = {
     "9-point": poisson((31, 15), stencil="9-point"),
     "q1": poisson((20, 24), stencil="q1"),
     "semi": poisson((31, 31), weights=(1.0, 0.01)),
+    "column": poisson((40, 1)),
     "3d": poisson((15, 17, 12)),
+    "two rows": poisson((23, 2, 1)),
     "19-point": poisson((15, 15, 15), stencil="19-point"),
     "q1-3d": poisson((12, 9, 11), stencil="q1"),
 }
@@ -74,10 +77,11 @@ class Twin:
             x = self.q[l].smooth(A, x, b)
         return x
 
-    def full(self, kind, b, l=0, cycles=1):
+    def full(self, kind, b, l=0, cycles=1, loads=None):
         if l + 1 == len(self.A):
             return self.cycle(kind, b, b, l)
-        x = self.C[l] @ self.full(kind, self.R[l] @ b, l + 1, cycles)
+        below = self.R[l] @ b if loads is None else loads[self.shapes[l + 1]]
+        x = self.C[l] @ self.full(kind, below, l + 1, cycles, loads)
         for i in range(cycles):
             x = self.cycle(kind, x, b, l, full=i == 0)
         return x
@@ -145,18 +149,39 @@ def test_cycles_equal_their_definition(name, counts):
     x = twin.cycle("V", twin.full("V", b), b)
     assert relative(ours.solve(b, cycle="FMG", maxiter=2, tol=0.0).x, x) < 1e-12
     assert relative(ours.full_multigrid(b, cycles=2).x, twin.full("V", b, cycles=2)) < 1e-12
+    loads = {shape: noise(np.prod(shape), 2) for shape in twin.shapes}
+    found = ours.full_multigrid(b, loads=loads.get)
+    assert relative(found.x, twin.full("V", b, loads=loads)) < 1e-12
+
+
+@pytest.mark.parametrize("tap", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (1, 1, 1)])
+def test_one_kind_of_diagonal_neighbours_is_enough(tap):
+    """Beside the centre alone."""
+    kernel = np.zeros((3, 3, 3))
+    kernel[np.ix_(*[[0, 2] if reached else [1] for reached in tap])] = -1.0
+    kernel[1, 1, 1] = 9.0
+    problem = Problem.from_stencil(kernel, (9, 7, 11))
+    q = ResidualPolynomial(np.array([7.0, 9.0 + 2.0j, 9.0 - 2.0j]))
+    ours = StencilHierarchy.build(problem, smoother=lambda level: q, axes="all", coarsest=99)
+    assert len(ours.levels) == 2
+    twin = Twin(ours, problem, lambda l: q)
+    b, x0 = noise(problem.unknowns), noise(problem.unknowns, 1)
+    found = ours.solve(b, x0, maxiter=1, tol=0.0)
+    assert relative(found.x, twin.cycle("V", x0, b)) < 1e-12
+    left = np.linalg.norm(b - problem.A @ found.x)
+    assert found.residual_norms[-1] == pytest.approx(left, rel=1e-6)
 
 
 @pytest.mark.parametrize("counts", [(1, 1), (0, 1)])
-def test_complex_pairs_are_two_steps(counts):
+@pytest.mark.parametrize("q", [COMPLEX, ResidualPolynomial(COMPLEX.roots[2:])])
+def test_complex_pairs_are_two_steps(q, counts):
+    """Where a sweep from 0 begins with one, too."""
     problem = PROBLEMS["nested"]
-    ours = StencilHierarchy.build(
-        problem, smoother=COMPLEX, pre=counts[0], post=counts[1], coarsest=60
-    )
-    twin = Twin(ours, problem, lambda l: COMPLEX.scaled(0.25**l))
+    ours = StencilHierarchy.build(problem, smoother=q, pre=counts[0], post=counts[1], coarsest=60)
+    twin = Twin(ours, problem, lambda l: q.scaled(0.25**l))
     b = noise(31 * 31)
     assert relative(ours.solve(b, maxiter=1).x, twin.cycle("V", np.zeros_like(b), b)) < 1e-12
-    assert relative(ours.smooth(b, b), COMPLEX.smooth(problem.A, b, b)) < 1e-12
+    assert relative(ours.smooth(b, b), q.smooth(problem.A, b, b)) < 1e-12
 
 
 @pytest.mark.parametrize(
@@ -189,6 +214,18 @@ def test_blocks_of_threads_change_nothing(name, monkeypatch):
             np.testing.assert_allclose(solution.residual_norms, expected.residual_norms, rtol=1e-8)
 
 
+def test_a_workspace_is_made_once_and_lies_on_cache_lines():
+    for dtype in ("float64", "float32"):
+        ours = StencilHierarchy.build(poisson((31, 29)), coarsest=60, dtype=dtype)
+        levels = ours.refinement.levels if ours.refinement else ours.levels
+        for level in levels[:-1]:
+            ours.apply(noise(31 * 29))
+            (space,) = level.workspace(0)
+            assert all(array.ctypes.data % kernel_level.LINE == 0 for array in space[:3])
+            ours.apply(noise(31 * 29))
+            assert level.workspace(0)[0] is space
+
+
 def test_a_second_thread_joins_long_sweeps_alone():
     level = StencilHierarchy.build(poisson((255, 255)), threads=2).levels[0]
     assert [len(level._blocks(0, steps)) for steps in (0, 2, 4)] == [1, 1, 2]
@@ -218,13 +255,19 @@ def test_tables_are_the_sparse_transfers(n):
         assert abs(sp.csr_array(found)[:, : matrix.shape[1]] - matrix).max() < 1e-12 + 1e-15 * n
 
 
-@pytest.mark.parametrize("name", ["31", "nested", "9-point", "semi", "15x31x7", "19-point"])
+BODY = np.zeros((3, 3, 3))  # the centre and the corners of a cube alone
+BODY[::2, ::2, ::2], BODY[1, 1, 1] = -1.0, 8.0
+
+
+@pytest.mark.parametrize("name", ["31", "nested", "9-point", "semi", "15x31x7", "19-point", "body"])
 def test_the_defect_of_an_interpolated_solution_is_known_on_the_coarse_grid(name):
     """b - R A P x without a visit of the fine grid; with the operators in between multiplied
     out."""
     more = {"31": poisson((31,)), "15x31x7": poisson((15, 31, 7), weights=(1.0, 1.1, 0.9))}
+    more["body"] = Problem.from_stencil(BODY, (15, 7, 15))
     problem = PROBLEMS.get(name) or more[name]
-    ours = StencilHierarchy.build(problem, coarsest=1, max_levels=2, pre=0)
+    options = {"smoother": Jacobi(0.5), "axes": "all" if name == "body" else "auto"}
+    ours = StencilHierarchy.build(problem, coarsest=1, max_levels=2, pre=0, **options)
     twin = Twin(ours, problem, lambda l: COMPLEX)
     fine, coarse = ours.levels
     x, b = noise(coarse.size), 1e3 * noise(coarse.size, 1)

