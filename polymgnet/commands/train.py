@@ -56,7 +56,7 @@ def train(
         option(
             "--resume",
             "Go on where the run was; --out is enough, with --set epochs=N longer than before."
-            " Without a run, start one.",
+            " Without a run, start one, if --config, --data or --from says which.",
         ),
     ] = False,
     force: Annotated[
@@ -81,7 +81,7 @@ def train(
     runs/q2
     """
     import nets
-    from nets.training.folder import read_config
+    from nets.training.folder import check_run, read_config
     from nets.training.launch import is_first_rank
     from nets.training.signals import StopRequest
 
@@ -107,11 +107,17 @@ def train(
         elif config is None:
             sets = [*_network_of(source), *sets]
     own = out / "config.json"
+    said = config is not None or data is not None or source is not None
     if resume and config is None and own.is_file():
         read_config(out)  # refused in its own words where it is damaged
         checked = nets.load_config(own, sets)
     else:
         checked = nets.load_config(config or "q2", sets)
+    if resume and not said and check_run(out, checked, resume=True, force=False) == "new":
+        raise ValueError(
+            f"--resume: {out} holds no run; give the folder of one, or --config, --data or --from"
+            " to start one there"
+        )
     with on_interrupt(f"what was saved is kept, {again}"), StopRequest() as asked:
         kind: dict[str, Any] = {"resume": resume, "force": force, "progress": not as_json}
         result = nets.train(checked, out, **kind, opening=_outlook)
@@ -123,7 +129,8 @@ def train(
         where = f"after step {result.steps}, {epochs}"
         raise Stopped(f"stopped as asked {where}; the state is saved, {again}", number)
     if not as_json:
-        console.facts(f"{checked.model.name} on {checked.data.name}{_start(own)}", _facts(result))
+        # of a run that was finished before, what it was trained on, wherever that lies now
+        console.facts(f"{result.model} on {result.data}{_start(own)}", _facts(result))
     made, again = None, f"polymgnet report {name}"
     if not no_report:
         with on_interrupt(f"the run is finished, {again} makes its page"):
