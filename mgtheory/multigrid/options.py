@@ -199,6 +199,8 @@ class Options:
             raise ValueError(f"shift is {self.shift!r}, allowed are False, True and 'auto'")
         check_callable(self.transfers, "transfers")
         check_callable(self.coarse_solver, "coarse_solver")
+        # a single level, solved directly, would not ask for them
+        _ = self.before, self.after, self.counts(0)
 
     @cached_property
     def before(self) -> Schedule:
