@@ -145,6 +145,7 @@ def linear_then_logarithmic(ax: Axes) -> None:
     Between the powers of ten stand small ticks, with numbers where there are few powers.
     """
     ax.set_yscale("asinh", linear_width=1.0)
+    ax.autoscale_view(scalex=False)  # what was drawn before has margins on this axis
     low, high = ax.get_ylim()
     ax.yaxis.set_major_locator(FixedLocator(_powers(low, high)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))

@@ -350,9 +350,12 @@ def test_axis_that_is_linear_then_logarithmic_says_so(ax):
 
 
 def test_both_lines_of_that_axis_have_their_numbers(ax):
-    """A curve above 0 alone: the line at -1 is drawn, and so has a number."""
-    draw_polynomials(ax, {"q": ResidualPolynomial([2.0])}, eigenvalues=[-3.0], interval=(0.0, 1.0))
+    """A curve above 0 alone: the line at -1 is drawn, and so has a number; and the largest point,
+    a dot, is not cut at the edge of the panel."""
+    draw_polynomials(ax, {"q": ResidualPolynomial([2.0])}, eigenvalues=[-30.0], interval=(0, 1))
     low, high = ax.get_ylim()
+    edge, point = ax.transAxes.inverted().transform(ax.transData.transform([[0, high], [0, 16]]))
+    assert edge[1] - point[1] > 0.03
     drawn = {float(line.get_ydata()[0]) for line in ax.lines if len(set(line.get_ydata())) == 1}
     assert {-1.0, 1.0} <= drawn
     assert {-1.0, 0.0, 1.0} <= {y for y in ax.yaxis.get_majorticklocs() if low <= y <= high}
