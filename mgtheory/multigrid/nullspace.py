@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import breadth_first_order
+from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra.bounds import row_sums
@@ -19,13 +19,16 @@ NULLSPACE = 1e-4
 # so much of x along the constants is a sign of a singular A
 DOMINANT = 100.0
 ROWS = 64  # looked at first: at the corner of a Dirichlet grid
+PARTS = (
+    32  # of a graph that is not connected, each with its own constants; so many vectors are kept
+)
 
 
 def find_nullspace(
     A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None
 ) -> NDArray[Any] | None:
-    """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or the
-    constants where A 1 = 0 to rounding."""
+    """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or where
+    A 1 = 0 to rounding the constants, of each part of a graph that is not connected."""
     n = A.shape[0]
     if isinstance(nullspace, str):
         if nullspace != "auto":
@@ -37,7 +40,7 @@ def find_nullspace(
             return None if basis is None else basis.astype(A.dtype)
         constants = np.full((n, 1), n**-0.5, dtype=A.dtype)
         singular = not _regular(A) and relative_image(A, constants) <= singular_below(A)
-        return constants if singular else None
+        return _constants_of_parts(A) if singular else None
     if nullspace is None:
         return None
     given = (
@@ -56,6 +59,17 @@ def find_nullspace(
             f" it, allowed is {NULLSPACE:.0e}"
         )
     return basis.astype(A.dtype)
+
+
+def _constants_of_parts(A: sp.csr_array) -> NDArray[Any]:
+    """The constants on each part of the unknowns that nothing joins to the others, shape (n, m),
+    orthonormal; on all of them where there are more than `PARTS`."""
+    count, part = connected_components(A, directed=False)
+    if count > PARTS:
+        count, part = 1, np.zeros_like(part)
+    basis = np.zeros((part.size, count), dtype=A.dtype)
+    basis[np.arange(part.size), part] = np.bincount(part)[part] ** -0.5
+    return basis
 
 
 def relative_image(A: sp.csr_array, basis: NDArray[Any]) -> float:

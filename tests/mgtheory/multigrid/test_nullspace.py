@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import laplacian
 
 from mgtheory import solve
-from mgtheory.multigrid.nullspace import left_nullspace, symmetriser
+from mgtheory.multigrid.nullspace import find_nullspace, left_nullspace, symmetriser
 
 
 def ghost_points(shape):
@@ -21,6 +21,13 @@ def ghost_points(shape):
         whole = sp.kron(whole, sp.eye_array(n)) + sp.kron(sp.eye_array(whole.shape[0]), K)
         widths = np.kron(widths, own)
     return sp.csr_array(whole), widths
+
+
+def ghost_free(shape):
+    """The Laplacian of the graph of a grid."""
+    A, _ = ghost_points(shape)
+    joined = sp.csr_array(abs(A - sp.diags_array(A.diagonal())) > 0).astype(float)
+    return sp.csr_array(laplacian(joined))
 
 
 @pytest.mark.parametrize("krylov", [None, "gmres"])
@@ -41,6 +48,34 @@ def test_what_no_x_reduces_is_known_where_the_rows_have_scales(krylov):
     found = solve(A, b=b - widths @ b / widths.sum(), **options)
     assert found.converged
     assert found.incompatibility == 0.0
+
+
+@pytest.mark.parametrize("krylov", [None, "cg"])
+def test_each_part_of_a_graph_has_its_constants(krylov):
+    """A forest of three grids, their nodes mixed: the twin is the pseudo-inverse, whose x has no
+    mean on any part."""
+    pytest.importorskip("pyamg")
+    parts = [ghost_free((m, m)) for m in (9, 12, 15)]
+    label = np.repeat(range(3), [A.shape[0] for A in parts])
+    mixed = np.random.default_rng(0).permutation(label.size)
+    A, label = sp.csr_array(sp.block_diag(parts))[mixed][:, mixed], label[mixed]
+    b = np.random.default_rng(1).standard_normal(label.size)
+    b -= b.mean()  # in the range of a connected graph's
+    found = solve(A, b=b, coarsening="pyamg", tol=1e-10, krylov=krylov)
+    expected = np.linalg.pinv(A.toarray(), rcond=1e-10) @ b
+    missing = np.bincount(label, b) / np.sqrt(np.bincount(label))  # of each part its mean
+    assert found.reason == "incompatible"
+    assert found.incompatibility == pytest.approx(np.linalg.norm(missing), rel=1e-9)
+    np.testing.assert_allclose(found.x, expected, atol=1e-7 * np.abs(expected).max())
+    np.testing.assert_allclose(np.bincount(label, found.x), 0.0, atol=1e-10 * label.size)
+    assert solve(A, b=A @ b, coarsening="pyamg", tol=1e-10, krylov=krylov).converged
+
+
+def test_very_many_parts_count_as_one():
+    """Not as many vectors as there are unknowns."""
+    pairs = sp.csr_array(sp.block_diag([np.array([[1.0, -1.0], [-1.0, 1.0]])] * 100))
+    N = find_nullspace(pairs, None, "auto")
+    np.testing.assert_allclose(N, np.full((200, 1), 200**-0.5))
 
 
 def test_a_symmetriser_is_found_for_any_graph():
