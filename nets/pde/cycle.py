@@ -38,9 +38,9 @@ from mgtheory.problems.problem import Problem
 from mgtheory.smoothers import DEFAULT, Polynomial, called
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
-from nets.doors import check_generator
 from nets.models.blocks import CONVOLUTIONS, Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
+from nets.models.doors import check_generator
 from nets.models.placements import PLACEMENTS
 from nets.pde.device import DeviceHierarchy
 from nets.pde.transfers import GridTransfer, Lift, stencil_of
