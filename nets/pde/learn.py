@@ -42,7 +42,7 @@ from mgtheory.problems.record import operator_record
 from mgtheory.smoothers import Polynomial
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
-from nets.models.doors import check_generator
+from nets.models.checks import check_generator
 from nets.pde.cycle import MultigridCycle, check_smoothings
 from nets.pde.descent import LOSSES, Objective
 from nets.pde.error import SETS, Watch

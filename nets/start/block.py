@@ -26,9 +26,9 @@ from mgtheory import InitialCoefficients
 from nets.defaults import own_defaults
 from nets.models.base import evaluating
 from nets.models.blocks import CONVOLUTIONS, LevelOptions
+from nets.models.checks import check_generator, check_images
 from nets.models.classifier import levels_of
 from nets.models.coefficients import Coefficients
-from nets.models.doors import check_generator, check_images
 from nets.models.options import check_counts
 from nets.models.placements import Placement
 from nets.models.registry import level_steps

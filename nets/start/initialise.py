@@ -29,9 +29,9 @@ from mgtheory.polynomials.bounded import AMPLIFICATION
 from mgtheory.polynomials.factors import FACTORS
 from nets.defaults import own_defaults
 from nets.models.blocks import Level
+from nets.models.checks import check_generator, check_images
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
-from nets.models.doors import check_generator, check_images
 from nets.settings import DEFAULT_SCHEME
 from nets.start.factors import GENERAL, level_factors
 from nets.start.features import Features, fitted_amplification
