@@ -127,10 +127,10 @@ def draw_polynomials(
         ax.plot(t, values, label=named(label), zorder=3 + k, **styles[label].line)
     ylabel = "residual polynomial q" if eigenvalues is None else "q of curves, |q| of points"
     if reach > LINEAR_UP_TO:
-        linear_then_logarithmic(ax)
-        ylabel += f"\n({SCALE})"
         for level in (-1.0, 1.0):
             ax.axhline(level, **{**GUIDE, "linewidth": 0.6})
+        linear_then_logarithmic(ax)  # of all that is drawn, so that both lines have their numbers
+        ylabel += f"\n({SCALE})"
     # the largest eigenvalues lie at the end
     beyond = 0.02 * (ends[1] - ends[0]) if eigenvalues is not None else 0.0
     ax.set_xlim(ends[0], ends[1] + beyond)
@@ -145,6 +145,7 @@ def linear_then_logarithmic(ax: Axes) -> None:
     Between the powers of ten stand small ticks, with numbers where there are few powers.
     """
     ax.set_yscale("asinh", linear_width=1.0)
+    ax.autoscale_view(scalex=False)  # what was drawn before has margins on this axis
     low, high = ax.get_ylim()
     ax.yaxis.set_major_locator(FixedLocator(_powers(low, high)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))

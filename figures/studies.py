@@ -99,10 +99,11 @@ def draw_along(
     needed: list[float] = []
     curves: list[tuple[Any, ...]] = []
     others = _others(grid, question)
-    values = (*question.searched, *others, question.candidate or "")
+    values = [*question.searched, *others, *([question.candidate] if question.candidate else [])]
     alone, spread = len(places) == 1, BESIDE / len(places) ** 2
     whole = alone or not others  # intervals are seen to their ends
-    for value, shift in zip(values, np.linspace(-spread, spread, len(values))):
+    shifts = np.linspace(-spread, spread, len(values)) if len(values) > 1 else np.zeros(1)
+    for value, shift in zip(values, shifts):
         cells = [grid.cells[place].get(value) for place in places.values()]
         found = [cell.estimate(name) if cell else None for cell in cells]
         known = {k: one for k, one in enumerate(found) if one is not None}

@@ -64,6 +64,8 @@ def _meaning(schema: Mapping[str, Any]) -> str:
 def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConfig:
     """The configuration of a shipped name or a JSON or TOML file, with `key=value` settings applied
     in order; a ValueError of one line says what was given and what is allowed."""
+    if isinstance(sets, str | Mapping):
+        raise ValueError(f"settings are {sets!r}; must be a list, as ['epochs=2', 'width=8']")
     data = _read(str(name_or_path), seen=())
     file = None if _is_recipe(str(name_or_path)) else copy.deepcopy(data)
     for setting in sets:

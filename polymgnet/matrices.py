@@ -1,9 +1,10 @@
 """A matrix, a right-hand side and points of the user's own, from files: Matrix Market (.mtx), .npz
 and .npy of scipy and numpy, of which nothing is unpickled, and text."""
 
-import math
+import cmath
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,36 +94,59 @@ def read_vector(path: Path, n: int, dtype: Any) -> Any:
 
 
 def read_points(path: Path) -> Any:
-    """Complex sample points from a text file: a line a point, real part and, optionally, imaginary
-    part; # begins a comment."""
+    """Complex sample points: a .npy array of one axis, or a text file, a line a point, its real
+    part and, optionally, imaginary part, or a number such as 1-2j; # begins a comment."""
     import numpy as np
 
     from mgtheory._files import check_is_file
 
-    rule = "a line is a real part and, optionally, an imaginary part"
+    rule = "a line is a real part and, optionally, an imaginary part, or a number such as 1-2j"
     check_is_file(path, "points")
+    if path.suffix == ".npy":
+        return _array_of_points(path)
     points = []
     for number, line in enumerate(
         path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1
     ):
         words = line.partition("#")[0].replace(",", " ").split()
         try:
-            if len(words) > 2:
-                raise ValueError
-            values = [float(word) for word in words]
+            point = _point(words)
         except ValueError:
             raise ValueError(
                 f"points file {path}, line {number} is {line[:60]!r}; {rule}"
             ) from None
-        if not all(map(math.isfinite, values)):
+        if not cmath.isfinite(point):
             raise ValueError(
                 f"points file {path}, line {number} is {line[:60]!r}; numbers must be finite"
             )
-        if values:
-            points.append(complex(*values))
+        if words:
+            points.append(point)
     if not points:
         raise ValueError(f"points file {path} is empty; {rule}")
     return np.array(points)
+
+
+def _point(words: Sequence[str]) -> complex:
+    """The point of a line's words, 0 of none; ValueError for words that are none."""
+    if len(words) == 1 and words[0].strip("()").endswith("j"):  # as numpy.savetxt writes it
+        return complex(words[0].strip("()"))
+    if len(words) > 2:
+        raise ValueError
+    return complex(*(float(word) for word in words))
+
+
+def _array_of_points(path: Path) -> Any:
+    import numpy as np
+
+    found = _read(path, "points", {".npy": partial(np.load, allow_pickle=False)})
+    if found.ndim != 1 or not found.size or found.dtype.kind not in "iufc":
+        raise ValueError(
+            f"points file {path} has an array of shape {found.shape} and type {found.dtype}; it"
+            " must be of numbers, with one axis"
+        )
+    if not np.isfinite(found).all():
+        raise ValueError(f"points file {path} has numbers that are not finite")
+    return found.astype(complex)
 
 
 def _read(path: Path, what: str, readers: Mapping[str, Callable[[Path], Any]]) -> Any:

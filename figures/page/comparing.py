@@ -17,7 +17,8 @@ from mgtheory.comparison import COLUMNS, Row, SmootherComparison
 
 MEANINGS = {
     "smoothing": "the largest factor by which a smoothing leaves rough waves, by Fourier analysis",
-    "two-grid": "what a cycle of two grids leaves of the worst error, by Fourier analysis",
+    "two-grid": "what a cycle of two grids leaves of the worst error: by Fourier analysis, or,"
+    " where A differs from point to point, computed on this grid",
     "gamma": "of the polynomial alone: the smaller, the better the V-cycle that it promises",
     "bound": "what a V-cycle leaves at most of the error's energy, proved",
     "measured": "what a cycle left of the equations (the residual), in the second half of a run",
@@ -34,9 +35,10 @@ def comparison_page(
     """The page of what `polymgnet compare-smoothers` found; `numbers` is its JSON document."""
     timed = [row for row in found.rows if row.seconds_per_digit]
     timed.sort(key=lambda row: row.seconds_per_digit or 0.0)
-    left = [("left out", text) for text in found.left_out]
+    facts = [("warning", text) for text in found.doubts]
+    facts += [("left out", text) for text in found.left_out]
     sections = [
-        Section("table", "All numbers", facts=left, tables=[Table(list(COLUMNS), found.table)])
+        Section("table", "All numbers", facts=facts, tables=[Table(list(COLUMNS), found.table)])
     ]
     if timed:
         when = TIMES.format(repeats=repeats)
@@ -85,7 +87,8 @@ def _verdict(found: SmootherComparison, timed: Sequence[Row], repeats: int) -> l
         )
     predicted = [row for row in timed if row.two_grid_factor is not None]
     if not predicted:
-        return [first, second, "Theory predicts nothing here, where A differs from point to point."]
+        third = "Fourier analysis predicts nothing here, where A differs from point to point."
+        return [first, second, third]
     ahead = min(predicted, key=lambda row: row.two_grid_factor or 0.0)
     third = (
         f"Theory promises most of a cycle with {_name(ahead)}, which leaves"

@@ -131,8 +131,11 @@ def draw_compared(
     groups
         Label -> polynomials in units of b, one for each run (seed).
     """
-    t, styles = np.linspace(0.0, 1.0, 401), looks(groups, ax)
+    styles = looks(groups, ax)
     for label, polynomials in groups.items():
+        # at the roots too, so that the curve falls as far at each of them
+        zeros = [z.real for q in polynomials for z in q.roots if z.imag == 0.0 <= z.real <= 1.0]
+        t = np.unique([*np.linspace(0.0, 1.0, 401), *zeros])
         sizes = np.maximum([np.abs(q(t)) for q in polynomials], SMALLEST)
         ax.semilogy(t, sizes.mean(axis=0), label=named(label), **styles[label].line)
         if len(polynomials) > 1:

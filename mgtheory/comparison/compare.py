@@ -28,7 +28,7 @@ from mgtheory.multigrid.approximation import energy_bound
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import ROUNDED
-from mgtheory.multigrid.nullspace import without
+from mgtheory.multigrid.nullspace import left_nullspace, without
 from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.setup import grid_operator
 from mgtheory.multigrid.solution import Cycle, check_cycle
@@ -119,8 +119,10 @@ def compare_smoothers(
             rows[done]["refused"] = " ".join(str(error).split())
     timed = {number: hierarchies[number] for number in hierarchies if "refused" not in rows[number]}
     b = np.random.default_rng(0).standard_normal(setting.size)  # it holds every frequency
-    if setting.nullspace is not None:
-        b = without(setting.nullspace, b)
+    if (N := setting.nullspace) is not None:
+        # of a matrix that is not symmetric the range is another complement than that of N
+        L = None if isinstance(setting.on, Problem) else left_nullspace(setting.on.A, N)
+        b = without(N if L is None else L, b)
     _measure_in_turn(rows, timed, b, cycle, repeats, partial(step, len(asked)))
     made, of = tuple(Row(**row) for row in rows), setting.on
     name = getattr(of, "name", f"a matrix of {b.size} rows")

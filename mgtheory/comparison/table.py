@@ -17,7 +17,7 @@ COLUMNS: dict[str, tuple[str, float | None]] = {
     "family": ("family", None),
     "degree": ("degree", None),
     "smoothing": ("smoothing_factor", None),
-    "two-grid": ("two_grid_factor", None),
+    "two-grid": ("two_grid", None),
     "gamma": ("gamma", None),
     "bound": ("bound", None),
     "measured": ("measured_factor", None),
@@ -70,6 +70,12 @@ class Row:
     seconds_range: tuple[float, float] | None = None
     refused: str = ""
     two_grid_computed: float | None = None
+
+    @property
+    def two_grid(self) -> float | None:
+        """The two-grid factor, predicted, else computed on this very grid."""
+        predicted = self.two_grid_factor
+        return self.two_grid_computed if predicted is None else predicted
 
     @property
     def spread(self) -> float | None:
@@ -150,9 +156,9 @@ class SmootherComparison:
         return str(self)
 
     def _repr_html_(self) -> str:
-        """For notebooks: the table, and the verdict below it."""
+        """For notebooks: the table, and below it the doubts and the verdict."""
         head, *rows = self._cells()
-        return html_table(head, rows, self.verdict)
+        return html_table(head, rows, [*self._warnings, *self.verdict])
 
     def _cells(self) -> list[list[str]]:
         """The table in text, with its head."""
@@ -174,8 +180,11 @@ class SmootherComparison:
         ]
         left = [f"left out: {text}" for text in self.left_out]
         title = f"{self.problem}, {' x '.join(map(str, self.shape))}"
-        doubts = [f"warning: {text}" for text in self.doubts]
-        return "\n".join([title, *lines, *left, *doubts, *self.verdict])
+        return "\n".join([title, *lines, *left, *self._warnings, *self.verdict])
+
+    @property
+    def _warnings(self) -> list[str]:
+        return [f"warning: {text}" for text in self.doubts]
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -79,9 +79,9 @@ class MultigridSolver(ABC):
         -----
         Where A is singular, cycles run on b without its component outside the range (its norm is
         `Solution.incompatibility`), x is orthogonal to the nullspace, and the residual norms are
-        still those of the given b. (If A is not Hermitian and its range is not the complement of
-        the nullspace, b is left as it is, and an incompatible one stagnates.) Non-convergence is no
-        error; see `Reason`.
+        still those of the given b. (If A is not Hermitian, nor is it with its rows scaled, and its
+        range is not the complement of the nullspace, b is left as it is, and an incompatible one
+        stagnates.) Non-convergence is no error; see `Reason`.
 
         Raises
         ------

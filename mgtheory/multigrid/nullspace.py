@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra.bounds import row_sums
@@ -18,13 +19,16 @@ NULLSPACE = 1e-4
 # so much of x along the constants is a sign of a singular A
 DOMINANT = 100.0
 ROWS = 64  # looked at first: at the corner of a Dirichlet grid
+PARTS = (
+    32  # of a graph that is not connected, each with its own constants; so many vectors are kept
+)
 
 
 def find_nullspace(
     A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None
 ) -> NDArray[Any] | None:
-    """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or the
-    constants where A 1 = 0 to rounding."""
+    """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or where
+    A 1 = 0 to rounding the constants, of each part of a graph that is not connected."""
     n = A.shape[0]
     if isinstance(nullspace, str):
         if nullspace != "auto":
@@ -36,7 +40,7 @@ def find_nullspace(
             return None if basis is None else basis.astype(A.dtype)
         constants = np.full((n, 1), n**-0.5, dtype=A.dtype)
         singular = not _regular(A) and relative_image(A, constants) <= singular_below(A)
-        return constants if singular else None
+        return _constants_of_parts(A) if singular else None
     if nullspace is None:
         return None
     given = (
@@ -55,6 +59,17 @@ def find_nullspace(
             f" it, allowed is {NULLSPACE:.0e}"
         )
     return basis.astype(A.dtype)
+
+
+def _constants_of_parts(A: sp.csr_array) -> NDArray[Any]:
+    """The constants on each part of the unknowns that nothing joins to the others, shape (n, m),
+    orthonormal; on all of them where there are more than `PARTS`."""
+    count, part = connected_components(A, directed=False)
+    if count > PARTS:
+        count, part = 1, np.zeros_like(part)
+    basis = np.zeros((part.size, count), dtype=A.dtype)
+    basis[np.arange(part.size), part] = np.bincount(part)[part] ** -0.5
+    return basis
 
 
 def relative_image(A: sp.csr_array, basis: NDArray[Any]) -> float:
@@ -161,17 +176,53 @@ def range_split(
     """What splits a residual into its part in the range of A, which cycles reduce, and the norm of
     the rest along the nullspace N, 0 where it is rounding beside b.
 
-    The rest is what no x reduces: b's own, and what rounding of A's entries leaves of A x. So it is
-    where N is orthogonal to the range, A^* N = 0, as for every Hermitian A. If not, or where A is
+    The rest is what no x reduces: b's own, and what rounding of A's entries leaves of A x. It is
+    known where `left_nullspace` finds what is orthogonal to the range. If not, or where A is
     regular, all counts as inside.
     """
-    if N is None or relative_image(A.conj().T, N) > NULLSPACE:
+    L = None if N is None else left_nullspace(A, N)
+    if L is None:
         return lambda v: (v, 0.0)
     rounding = 1e2 * float(np.finfo(b.dtype).eps) * float(np.linalg.norm(b))
 
     def split(v: NDArray[Any]) -> tuple[NDArray[Any], float]:
-        along = N.conj().T @ v
+        along = L.conj().T @ v
         rest = float(np.linalg.norm(along))
-        return v - N @ along, rest if rest > rounding else 0.0
+        return v - L @ along, rest if rest > rounding else 0.0
 
     return split
+
+
+def left_nullspace(A: Any, N: NDArray[Any]) -> NDArray[Any] | None:
+    """An orthonormal basis L of the nullspace of A^*, shape (n, m), from that of A; None where it
+    is not found.
+
+    L = N for every Hermitian A. Where S A is Hermitian for a positive diagonal S it is S N: of a
+    second derivative that is divided by the widths of its cells, as at a Neumann boundary or on a
+    graded mesh, L has the widths.
+    """
+    if relative_image(A.conj().T, N) <= NULLSPACE:
+        return N
+    scales = symmetriser(A) if sp.issparse(A) else None
+    if scales is None:
+        return None
+    L = np.linalg.qr(scales[:, None] * N)[0].astype(N.dtype)
+    return L if relative_image(A.conj().T, L) <= NULLSPACE else None
+
+
+@np.errstate(divide="ignore", invalid="ignore")  # couplings one way alone
+def symmetriser(A: sp.csr_array) -> NDArray[np.float64] | None:
+    """s > 0, shape (n,), largest 1, from s_i |a_ij| = s_j |a_ji| along a tree of A's couplings;
+    None where these do not connect all unknowns both ways.
+
+    diag(s) A is Hermitian if any positive diagonal times A is.
+    """
+    order, parent = breadth_first_order(A, 0, directed=False)
+    if order.size < A.shape[0]:
+        return None
+    child, parent[0] = np.arange(parent.size), 0
+    logs = np.log(np.abs(A[parent, child])) - np.log(np.abs(A[child, parent]))
+    logs[0] = 0.0
+    while parent.any():  # each step doubles the part of the way to the root that is added up
+        logs, parent = logs + logs[parent], parent[parent]
+    return np.exp(logs - logs.max()) if np.isfinite(logs).all() else None

@@ -144,7 +144,7 @@ class Options:
         right-hand side.
     nullspace
         Basis of A's nullspace, shape (n, m); None for regular; ``"auto"``: the problem's, or the
-        constants where A 1 = 0.
+        constants where A 1 = 0, those of each part of a graph that is not connected.
     shift
         True: correct by P (A_H^-1 + beta) R, which leaves less of a smooth error, with constant
         coefficients and on a `mgtheory.StencilHierarchy`, where a nested grid's factor with its
@@ -199,6 +199,8 @@ class Options:
             raise ValueError(f"shift is {self.shift!r}, allowed are False, True and 'auto'")
         check_callable(self.transfers, "transfers")
         check_callable(self.coarse_solver, "coarse_solver")
+        # a single level, solved directly, would not ask for them
+        _ = self.before, self.after, self.counts(0)
 
     @cached_property
     def before(self) -> Schedule:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from nets.models.base import FeatureMaps, ImageModel
+from nets.models.checks import check_generator
 from nets.models.mgnet import MgNet
 from nets.models.options import level_channels, per_level
 from nets.models.polymgnet import PolyMgNet
@@ -106,6 +107,7 @@ def create_model(
     ValueError
         For an unknown name or option, or a value that does not fit; it lists what is allowed.
     """
+    check_generator(generator)
     entry = model_entry(name)
     weights = None if pretrained is None else find_pretrained(name, pretrained)
     asked = overrides.get("num_classes")

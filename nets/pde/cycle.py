@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mgtheory._checks import check_name, check_whole
+from mgtheory._checks import check_kind, check_name, check_whole
 from mgtheory.families import FAMILIES
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
@@ -39,6 +39,7 @@ from mgtheory.smoothers import DEFAULT, Polynomial, called
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
 from nets.models.blocks import CONVOLUTIONS, Level, SmoothingStep
+from nets.models.checks import check_generator
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS
 from nets.pde.device import DeviceHierarchy
@@ -102,6 +103,7 @@ class MultigridCycle(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
+        check_kind(problem, Problem, "problem", "a Problem, as poisson((63, 63)) makes one")
         if problem.boundary is Boundary.NEUMANN:
             raise ValueError(
                 "boundary neumann: its grids are cell-centred; allowed are dirichlet with odd sizes"
@@ -345,6 +347,7 @@ class MultigridCycle(nn.Module):
         """The measured factor: the error's reduction per cycle, geometric mean of the last third of
         `cycles` from a random error."""
         check_whole(cycles, "cycles", 1)
+        check_generator(generator)
         with torch.no_grad():
             # its device and type
             e = torch.randn(self.shapes[0], generator=generator, dtype=torch.float64).to(

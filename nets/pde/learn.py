@@ -42,6 +42,7 @@ from mgtheory.problems.record import operator_record
 from mgtheory.smoothers import Polynomial
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
+from nets.models.checks import check_generator
 from nets.pde.cycle import MultigridCycle, check_smoothings
 from nets.pde.descent import LOSSES, Objective
 from nets.pde.error import SETS, Watch
@@ -195,6 +196,7 @@ def learn_smoother(
         check_whole(count, name, 1)
     check_number(tolerance, "tolerance", "larger than 0")
     check_smoothings(pre, post)
+    check_generator(generator)
     if taken := {"smoother", "post_smoother", "degree"} & set(options):
         raise ValueError(
             f"{', '.join(sorted(taken))}: the smoother is what is learned, give the one to start"

@@ -26,6 +26,7 @@ from mgtheory import InitialCoefficients
 from nets.defaults import own_defaults
 from nets.models.base import evaluating
 from nets.models.blocks import CONVOLUTIONS, LevelOptions
+from nets.models.checks import check_generator, check_images
 from nets.models.classifier import levels_of
 from nets.models.coefficients import Coefficients
 from nets.models.options import check_counts
@@ -151,6 +152,7 @@ class PolynomialBlock(nn.Module):
         for a size that does not fit, or a scheme that cannot serve the factors or goes by the
         network's features.
         """
+        check_generator(generator)
         scheme = find_scheme(self.scheme)
         if scheme is not None and scheme.features is not None:
             raise ValueError(
@@ -279,12 +281,8 @@ def start_blocks(
         finite or do not tell it, and for a network without a linear layer. The blocks then still
         wait.
     """
-    if not isinstance(images, Tensor):
-        raise ValueError(
-            f"images are a {type(images).__name__}, must be a tensor, as the network takes it"
-        )
-    if not images.isfinite().all():
-        raise ValueError("the images have values that are not finite, which no start can go by")
+    check_images(images)
+    check_generator(generator)
     # a compiled network would be compiled again for every M that is tried
     compiled = "torch._dynamo" in sys.modules
     with torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext():

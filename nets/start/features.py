@@ -59,8 +59,6 @@ class Features:
                 f"the images have shape {tuple(images.shape)}, the model takes (images,"
                 f" {model.in_channels}, height, width)"
             )
-        if not images.isfinite().all():
-            raise ValueError("the images have values that are not finite, which no start can go by")
         return cls(model, images.to(next(model.parameters()))) if len(images) > 1 else None
 
     def size(self) -> float:

@@ -24,10 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from mgtheory import InitialCoefficients
+from mgtheory._checks import check_kind
 from mgtheory.polynomials.bounded import AMPLIFICATION
 from mgtheory.polynomials.factors import FACTORS
 from nets.defaults import own_defaults
 from nets.models.blocks import Level
+from nets.models.checks import check_generator, check_images
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
 from nets.settings import DEFAULT_SCHEME
@@ -104,6 +106,11 @@ def initialise(
         For an unknown scheme, operator or option, and where a scheme cannot serve the model, with
         the reason.
     """
+    check_kind(model, nn.Module, "model", "a network, as create_model makes one")
+    check_generator(generator)
+    for name, given in (("images", images), ("sample", sample)):
+        if given is not None:
+            check_images(given, name)
     chosen, for_operator = resolve_start(model, scheme, operator, options)
     spec = getattr(model, "spec", None)
     levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []

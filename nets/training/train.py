@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mgtheory._checks import check_kind
 from nets.config import absolute
 from nets.data.sources import DataSet, load_data
 from nets.defaults import own_defaults
@@ -78,6 +79,8 @@ def train(
     OSError
         A file could not be written (disk full, say); the last good checkpoint is kept.
     """
+    made = "a TrainConfig, as load_config('digits', ['epochs=2']) makes one"
+    check_kind(config, TrainConfig, "config", made)
     out, config = Path(out), absolute(config)
     if force and resume:
         raise ValueError("resume and force exclude one another")

@@ -173,8 +173,6 @@ def _show(result: Any, title: str) -> None:
     rows = [row for row in result.rows if not row.refused]
     columns = dict(zip(COLUMNS, zip(*result.table), strict=True)) if rows else {}
     computed = [row.two_grid_computed for row in rows]
-    if any(factor is not None for factor in computed):  # in the place of Fourier analysis'
-        columns["two-grid"] = tuple(computed)
     shown = {name: cells for name, cells in columns.items() if set(cells) != {None}}
     caption = [
         "work/cycle: products with A, in units of the finest level's; solve takes one more a cycle"

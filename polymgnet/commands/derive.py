@@ -66,7 +66,8 @@ def derive(
         Path | None,
         option(
             "--points FILE",
-            "Derive for the eigenvalues in a text or .csv file, one a line: real [imaginary].",
+            "Derive for the eigenvalues in a .npy array, or in a text or .csv file, one a line:"
+            " real [imaginary], or 1-2j.",
         ),
     ] = None,
     amplification: Annotated[

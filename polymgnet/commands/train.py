@@ -56,7 +56,7 @@ def train(
         option(
             "--resume",
             "Go on where the run was; --out is enough, with --set epochs=N longer than before."
-            " Without a run, start one.",
+            " Without a run, start one, if --config, --data or --from says which.",
         ),
     ] = False,
     force: Annotated[
@@ -81,7 +81,6 @@ def train(
     runs/q2
     """
     import nets
-    from nets.training.folder import read_config
     from nets.training.launch import is_first_rank
     from nets.training.signals import StopRequest
 
@@ -106,12 +105,9 @@ def train(
             config = str(before)
         elif config is None:
             sets = [*_network_of(source), *sets]
-    own = out / "config.json"
-    if resume and config is None and own.is_file():
-        read_config(out)  # refused in its own words where it is damaged
-        checked = nets.load_config(own, sets)
-    else:
-        checked = nets.load_config(config or "q2", sets)
+    said = config is not None or data is not None or source is not None
+    checked = _resumed(out, config, sets, said=said) if resume else None
+    checked = checked or nets.load_config(config or "q2", sets)
     with on_interrupt(f"what was saved is kept, {again}"), StopRequest() as asked:
         kind: dict[str, Any] = {"resume": resume, "force": force, "progress": not as_json}
         result = nets.train(checked, out, **kind, opening=_outlook)
@@ -123,7 +119,8 @@ def train(
         where = f"after step {result.steps}, {epochs}"
         raise Stopped(f"stopped as asked {where}; the state is saved, {again}", number)
     if not as_json:
-        console.facts(f"{checked.model.name} on {checked.data.name}{_start(own)}", _facts(result))
+        # of a run that was finished before, what it was trained on, wherever that lies now
+        console.facts(f"{result.model} on {result.data}{_start(out)}", _facts(result))
     made, again = None, f"polymgnet report {name}"
     if not no_report:
         with on_interrupt(f"the run is finished, {again} makes its page"):
@@ -136,9 +133,28 @@ def train(
     console.say(f"One page on it: {made or again}")
 
 
-def _start(config: Path) -> str:
+def _resumed(out: Path, config: str | None, sets: list[str], *, said: bool) -> Any:
+    """The configuration of the run that --resume goes on with, with these settings; None where
+    another is given, or none is there and it is said what to train. ValueError where it is not,
+    which is a misspelt run."""
+    import nets
+    from nets.training.folder import check_run, read_config
+
+    own = out / "config.json"
+    if config is None and own.is_file():
+        read_config(out)  # refused in its own words where it is damaged
+        return nets.load_config(own, sets)
+    if not said and check_run(out, nets.load_config("q2", sets), resume=True, force=False) == "new":
+        raise ValueError(
+            f"--resume: {out} holds no run; give the folder of one, or --config, --data or --from"
+            " to start one there"
+        )
+    return None
+
+
+def _start(run: Path) -> str:
     """How the coefficients of a run started, in words; nothing where it has none, or kept them."""
-    started = json.loads((config.parent / "init.json").read_text(encoding="utf-8"))
+    started = json.loads((run / "init.json").read_text(encoding="utf-8"))
     scheme, levels = started["scheme"], started["levels"]
     return f", started by {scheme}" if levels and scheme != "none" else ""
 

@@ -349,6 +349,28 @@ def test_axis_that_is_linear_then_logarithmic_says_so(ax):
     assert "−3" not in named
 
 
+def test_both_lines_of_that_axis_have_their_numbers(ax):
+    """A curve above 0 alone: the line at -1 is drawn, and so has a number; and the largest point,
+    a dot, is not cut at the edge of the panel."""
+    draw_polynomials(ax, {"q": ResidualPolynomial([2.0])}, eigenvalues=[-30.0], interval=(0, 1))
+    low, high = ax.get_ylim()
+    edge, point = ax.transAxes.inverted().transform(ax.transData.transform([[0, high], [0, 16]]))
+    assert edge[1] - point[1] > 0.03
+    drawn = {float(line.get_ydata()[0]) for line in ax.lines if len(set(line.get_ydata())) == 1}
+    assert {-1.0, 1.0} <= drawn
+    assert {-1.0, 0.0, 1.0} <= {y for y in ax.yaxis.get_majorticklocs() if low <= y <= high}
+
+
+@pytest.mark.parametrize("roots", [[0.3111], [0.1234, 0.8765], [0.7, 1.5]])
+def test_compared_curves_fall_to_the_floor_at_each_root(ax, roots):
+    """As q does, wherever the roots lie between the points of a grid."""
+    draw_compared(ax, {"a": [ResidualPolynomial(roots)]})
+    t, size = ax.lines[0].get_data()
+    for root in (root for root in roots if root <= 1.0):
+        assert size[np.argmin(np.abs(t - root))] == 1e-3
+    np.testing.assert_array_less(0.0, np.diff(t))
+
+
 @pytest.mark.parametrize("reach", [2.5, 30.0, 90.0, 1e3, 2e5, 1e9, 1e26])
 @pytest.mark.parametrize("below", [1.0, 1e3, 1e26])
 def test_its_numbers_do_not_lie_on_one_another(reach, below):

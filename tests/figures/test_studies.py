@@ -68,6 +68,25 @@ def test_intervals_have_the_unit_of_the_means(ax):
     assert (top - 81.0, 81.0 - bottom) == pytest.approx((12.7062, 12.7062), rel=1e-4)
 
 
+@pytest.mark.parametrize("starts", [("a",), ("a", "b", "other")])
+def test_values_without_a_candidate_stand_around_their_place(ax, starts):
+    """Symmetric to its tick, which is in the middle: no room is kept for a candidate."""
+    made = Grid.of(
+        [
+            ({"seed": seed, "start": start}, {"train_loss": LOSSES[start][0] + seed})
+            for start in starts
+            for seed in (0, 1)
+        ],
+        "start",
+    )
+    question = Question.of({k: v for k, v in GIVEN.items() if k != "candidate"})
+    draw_along(ax, made, {"": ()}, "train_loss", question=question)
+    x = np.array([float(box.lines[0].get_xdata()[0]) for box in ax.containers])
+    assert x.size == len(starts)
+    np.testing.assert_allclose(x, -x[::-1], atol=1e-12)
+    assert sum(ax.get_xlim()) == pytest.approx(0.0)
+
+
 def test_values_at_a_single_place_stand_beside_one_another(ax):
     """Each apart, in the order of the legend, within the axes with its whole interval."""
     made = Grid.of(

@@ -6,6 +6,7 @@ import pickle
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -43,6 +44,40 @@ def test_model_options(name, options, message):
     with pytest.raises(ValueError, match=message) as error:
         nets.create_model(name, **options)
     assert "\n" not in str(error.value)
+
+
+def _started(**given):
+    return nets.initialise(nets.create_model("q2", width=2, in_channels=1), size=(8, 8), **given)
+
+
+DOORS = [
+    (lambda: nets.initialise("q2"), "model is a str, must be a network"),
+    (lambda: _started(sample=np.zeros((2, 1, 8, 8))), "sample is a ndarray, must be a tensor"),
+    (lambda: _started(images=np.zeros((2, 1, 8, 8))), "images is a ndarray, must be a tensor"),
+    (lambda: _started(images=torch.full((1, 1, 8, 8), torch.nan)), "not finite"),
+    (lambda: _started(generator=0), "generator is an int, must be a torch.Generator"),
+    (
+        lambda: nets.learn_smoother(problems.poisson((15, 15)), 2, generator=0),
+        "generator is an int, must be a torch.Generator",
+    ),
+    (
+        lambda: nets.MultigridCycle(problems.poisson((15, 15)).A),
+        "must be a Problem, as poisson",
+    ),
+    (lambda: nets.load_config("digits", "epochs=2"), r"settings are 'epochs=2'; must be a list"),
+    (lambda: nets.load_config("digits", {"epochs": 2}), "must be a list"),
+    (lambda: nets.train("digits", "never"), "config is a str, must be a TrainConfig"),
+    (lambda: nets.train({"epochs": 2}, "never"), "config is a dict, must be a TrainConfig"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), DOORS)
+def test_what_is_of_another_kind_is_said_in_a_line(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message) as error:
+        call()
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 STARTS = [

@@ -1,5 +1,7 @@
 """derive: the numbers of theory, points, scalings, and files that name what they are for."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -56,6 +58,42 @@ def test_derive_from_points(document, tmp_path):
     np.savetxt(path, np.column_stack([2 + np.cos(angles), np.sin(angles)]), delimiter=",")
     data = document("derive", "--family", "minimax", "--degree", 1, "--points", path)
     assert complex(*data["roots"][0]) == pytest.approx(2.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path, z: np.save(path.with_suffix(".npy"), z) or path.with_suffix(".npy"),
+        lambda path, z: np.savetxt(path, z) or path,  # " (1.0e+00+2.0e+00j)", one to a line
+        lambda path, z: path.write_text("\n".join(f"{v:.17g}" for v in z)) and path,  # 1+2j
+    ],
+)
+def test_points_as_numpy_writes_them(document, tmp_path, write):
+    z = 3 + np.array([1, 1j, -1, -1j, 0.5 + 0.25j])
+    words = ("derive", "--family", "minimax", "--degree", 2, "--points")
+    columns = tmp_path / "columns.txt"
+    np.savetxt(columns, np.column_stack([z.real, z.imag]))
+    found, twin = (document(*words, path) for path in (write(tmp_path / "z.txt", z), columns))
+    assert found["roots"] == twin["roots"]
+    assert found["points"] == twin["points"]
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.ones((3, 2)), r"shape \(3, 2\).*one axis"),
+        (np.array(["1"]), "numbers, with one axis"),
+        (np.array([]), "shape \\(0,\\)"),
+        (np.array([1.0, np.nan]), "not finite"),
+        (np.array([None]), "cannot be read"),
+    ],
+)
+def test_an_array_that_holds_no_points_is_refused(refused, tmp_path, array, said):
+    path = tmp_path / "z.npy"
+    np.save(path, array)
+    assert re.search(
+        said, refused("derive", "--family", "minimax", "--degree", 2, "--points", path)
+    )
 
 
 def test_complex_points_have_no_interval_and_no_gamma(run, document, tmp_path):

@@ -74,6 +74,29 @@ def test_what_is_another_run_is_named(refused, trained, words, message):
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == content
 
 
+def test_a_misspelt_run_is_not_another_training(refused, document, tmp_path):
+    """--resume of a folder without a run, and not a word of what to train there: nothing begins. A
+    script that says what to train begins and goes on by one line."""
+    for words in ([], ["--set", "epochs=2"], ["--init", "xavier"]):
+        said = refused("train", "--resume", *words, "--out", tmp_path / "frist")
+        assert f"{tmp_path / 'frist'} holds no run" in said
+    assert list(tmp_path.iterdir()) == []
+    sets = [word for value in ("epochs=1", "width=2") for word in ("--set", value)]
+    words = ["train", "--resume", "--data", "digits", *sets, "--no-report", "--out"]
+    assert document(*words, tmp_path / "new")["finished"]
+
+
+def test_a_finished_run_is_said_to_be_on_what_it_was_trained_on(run, trained):
+    """Folders of images may be moved, so that another name of one is no other configuration."""
+    for path in (trained / "config.json", trained / "summary.json"):
+        content = path.read_text()
+        assert '"digits"' in content
+        path.write_text(content.replace('"digits"', '"folder:/here/photos"'))
+    said = run("train", "--resume", "--no-report", "--data", "folder:other", "--out", trained).out
+    assert "on folder:/here/photos" in said
+    assert "other" not in said
+
+
 def test_a_run_in_a_folder_of_a_shipped_name_and_marked(document, trained, monkeypatch):
     """The run's own file is meant, which an editor may have saved with a byte order mark."""
     trained.rename(trained.parent / "q2")

@@ -207,6 +207,22 @@ def test_comparison_names_the_fastest_and_what_ties():
     assert len(comparison_page(none, none.to_dict(), title="t", repeats=3).verdict) == 3
 
 
+def test_comparison_where_nothing_is_predicted_shows_what_was_computed():
+    """The factor of two grids on this grid stands in every table, not on the terminal alone, and so
+    do doubts about the matrix."""
+    row = timed("chebyshev", 2e-3, (1.9e-3, 2.2e-3), None)
+    row = replace(row, two_grid_computed=0.087)
+    found = SmootherComparison("A.mtx", (31, 31), (0, 1), 46.0, (row,), ("looks like Neumann",))
+    page = comparison_page(found, found.to_dict(), title="t", repeats=3)
+    assert page.verdict[2].startswith("Fourier analysis predicts nothing here")
+    ((table,),) = (section.tables for section in page.sections if section.tables)
+    assert dict(zip(table.columns, table.rows[0], strict=True))["two-grid"] == 0.087
+    assert ("warning", "looks like Neumann") in page.sections[-1].facts
+    for text in (str(found), found._repr_html_()):
+        assert "0.087" in text
+        assert "warning: looks like Neumann" in text
+
+
 def test_map_that_is_amplified_everywhere_says_its_numbers():
     values = np.full((8, 8), 3.0)
     values[0, 0] = 30.0

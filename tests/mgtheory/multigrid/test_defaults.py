@@ -201,3 +201,21 @@ def test_a_hierarchy_without_a_matrix_knows_its_problem_too():
     for boundary in ("periodic", "neumann"):  # which these do not have
         assert not hierarchy.solves(poisson((31, 31), boundary=boundary))
     assert solve(poisson((31, 31)), build(problem)).converged
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (63, 63)])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"smoother": "jakobi"}, "unknown smoother 'jakobi'"),
+        ({"smoother": "jacobi", "degree": 2}, "degree"),
+        ({"smoother": "chebyshev", "degree": -2}, "degree is -2"),
+        ({"post_smoother": "jakobi"}, "unknown smoother 'jakobi'"),
+        ({"pre": -1}, "pre is -1"),
+    ],
+)
+def test_what_no_level_asks_for_is_refused_too(shape, options, said):
+    """A grid without a coarser one has no smoother: the same words as where there is one."""
+    for kind in (Hierarchy, StencilHierarchy):
+        with pytest.raises(ValueError, match=said):
+            kind.build(poisson(shape), **options)

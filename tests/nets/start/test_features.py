@@ -350,7 +350,7 @@ def test_a_block_that_asks_for_features_waits_for_its_network():
     with pytest.raises(ValueError, match=r"the last torch.nn.Linear reads, and Sequential applies"):
         start_blocks(Own().blocks, torch.randn(4, 8, 8, 8))
     for wrong, said in (((images, 0), "a tuple"), (images.numpy(), "a ndarray")):
-        with pytest.raises(ValueError, match=f"images are {said}, must be a tensor"):
+        with pytest.raises(ValueError, match=f"images is {said}, must be a tensor"):
             start_blocks(Own(), wrong)
     with pytest.raises(ValueError, match="values that are not finite"):
         start_blocks(Own(), images / 0)
