@@ -72,7 +72,7 @@ class Run:
         if trainer.captured is not None:
             trainer.captured.report = self._note
         self.environment = environment(fabric.device)
-        self.flops = flops_per_image(trainer)
+        self.flops = count_flops(trainer.raw, trainer.data.shape)
 
     def execute(self, stop: StopRequest) -> Summary:
         """From the newest state to the end, or until `stop` says so; FloatingPointError where a
@@ -334,8 +334,3 @@ def _about_roots(events: list[dict[str, Any]]) -> str:
     first, more = events[0], f"; {len(events) - 1} more in summary.json" if len(events) > 1 else ""
     where = f"level {first['level']}, step {first['step']} ({first['kind']})"
     return f"roots: {where}: {first['message']}{more}"
-
-
-def flops_per_image(trainer: Trainer) -> int:
-    """Of the trainer's network on its data, see `count_flops`."""
-    return count_flops(trainer.raw, trainer.data.shape)

@@ -1,5 +1,6 @@
 """`predict`: the classes of image files."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -81,9 +82,16 @@ def _files(path: Path) -> list[Path]:
         raise FileNotFoundError(f"{path}: No such file or directory")
     if not path.is_dir():
         return [path]
+
+    def fail(error: OSError) -> None:  # a folder that cannot be read, else left out without a word
+        raise error
+
+    files = (
+        Path(folder, name) for folder, _, names in os.walk(path, onerror=fail) for name in names
+    )
     found = [
         one
-        for one in sorted(path.rglob("*"))
+        for one in sorted(files)
         if one.suffix.lower() in IMAGES and not hidden_part(str(one.relative_to(path)))
     ]
     if not found:

@@ -129,6 +129,8 @@ def study(
     ):
         train = partial(work.run_local, jobs=jobs) if engine is Engine.LOCAL else work.run_slurm
         failed = train(plan, report=step)
+    if not _is_first():  # of several processes one tells
+        raise typer.Exit(1 if failed else 0)
     page = partial(_page, plan, context, show=not as_json, wanted=not no_report)
     if as_json:
         console.emit(_document(plan, failed) | {"page": page()[0]})
@@ -159,6 +161,13 @@ def _check(context: Any, *, force: bool, report: Path | None, status: bool, canc
         if context.get_parameter_source(given).name != "DEFAULT":
             name = f"--{given.replace('_', '-')}"
             raise ValueError(f"{names[0]} trains nothing, {name} goes with training: leave one out")
+
+
+def _is_first() -> bool:
+    """Whether this is no further process of a run on several devices."""
+    from nets.training.launch import is_first_rank
+
+    return is_first_rank()
 
 
 def _document(plan: Any, failed: Any) -> dict[str, Any]:
@@ -208,7 +217,11 @@ def _show(plan: Any) -> bool:
         body,
         keys=len(keys) + 1,
         caption="mean ± sample standard deviation over the seeds"
-        + (f"; one of the {images:,} test images is {100 / images:.2g} %" if images else ""),
+        + (
+            f"; one of the {images:,} test images is {console.number(100 / images, 2)} %"
+            if images
+            else ""
+        ),
     )
     if pairs := work.differences(rows):
         console.table(

@@ -61,7 +61,7 @@ class End:
 
     def text(self, log: Path) -> str:
         """One line: what happened, state, exit code, the log's last line, and where that is."""
-        last, state = _last_lines(log), self.state
+        last, state = last_line(log), self.state
         if last.memory and state == "FAILED":  # as clusters without cgroups say it
             state = "OUT_OF_MEMORY"
         known = [] if self.state == UNKNOWN else [f"state {self.state}"]
@@ -75,14 +75,14 @@ class End:
 
 
 @dataclass(frozen=True)
-class _Last:
+class Last:
     """Of a log: the line that says most, and whether Slurm speaks of memory."""
 
     text: str
     memory: bool
 
 
-def _last_lines(log: Path) -> _Last:
+def last_line(log: Path) -> Last:
     """The last line of the product in a log, else of anything but Slurm, else the last; the end of
     one process of several is no reason while another one gave its own."""
     try:
@@ -90,7 +90,7 @@ def _last_lines(log: Path) -> _Last:
             file.seek(max(0, log.stat().st_size - 65_536))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
-        return _Last("", False)
+        return Last("", False)
     lines = [" ".join(line.split()) for line in lines if line.strip()]
     own = [line for line in lines if not THEIRS.match(line)]
     said = [line.removeprefix(OURS) for line in own if line.startswith(OURS)]
@@ -98,13 +98,8 @@ def _last_lines(log: Path) -> _Last:
     memory = [line for line in lines[-10:] if THEIRS.match(line) and MEMORY.search(line)]
     for found in (first, said, memory[:1], own, lines):
         if found:
-            return _Last(found[-1], bool(memory) and not first)
-    return _Last("", False)
-
-
-def last_line(log: Path) -> str:
-    """What a job's log ends with: see `End.text`."""
-    return _last_lines(log).text
+            return Last(found[-1], bool(memory) and not first)
+    return Last("", False)
 
 
 def check_here() -> None:

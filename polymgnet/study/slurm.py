@@ -267,7 +267,7 @@ def _epochs(run: Run) -> str:
 def error_of(end: queue.End, log: Path) -> Exception:
     """What a job's end is told by: a loss that was not finite as such, which gives a row."""
     text = end.text(log)
-    lost = queue.last_line(log)
+    lost = queue.last_line(log).text
     if lost.startswith("FloatingPointError: "):
         return FloatingPointError(lost.partition(": ")[2])
     return Failure(text)

@@ -1,10 +1,12 @@
 """Networks from the command line: their list, and what is done with a trained one."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +107,21 @@ def test_predict_says_what_the_network_says(trained, pictures, document, run):
     large = images[str(pictures.parent / "large.png")]
     line = run("predict", out, pictures.parent / "large.png").out.rstrip().splitlines()[-1]
     assert line.split()[-2:] == [large["class"], number(100 * large["probability"])]
+
+
+def test_a_folder_that_cannot_be_read_is_told(trained, pictures, run, monkeypatch):
+    scandir, (closed, *_) = os.scandir, sorted(pictures.iterdir())
+
+    def refusing(path):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    shown = run("predict", trained[0], pictures)
+    assert shown.status != 0
+    assert f"{closed}: Permission denied" in shown.err
+    assert shown.out == ""
 
 
 def test_an_image_that_cannot_be_read_leaves_the_others(trained, pictures, run):

@@ -57,7 +57,7 @@ def test_the_line_that_says_most(tmp_path, kind):
     text, line = LOGS[kind]
     log = tmp_path / "log"
     log.write_bytes(text if isinstance(text, bytes) else text.encode())
-    assert queue.last_line(log).startswith(line)
+    assert queue.last_line(log).text.startswith(line)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -112,6 +113,16 @@ def test_runs_of_several_devices_are_trained_in_turn(file, refused):
     assert "jobs is 2, but " in said
     assert "has several devices" in said
     assert not list((file.parent / "runs").glob("*"))
+
+
+def test_of_several_processes_one_tells(file, one_run):
+    """Of a run on two devices, for which the whole command is begun twice."""
+    file.write_text(file.read_text().replace("epochs = 1", "epochs = 1\ndevices = 2"))
+    words = [sys.executable, "-m", "polymgnet", "study", str(file), "--no-report"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("1 of 1 runs in") == 1
+    assert study.load_study(file).missing == ()
 
 
 def _alive(pid):
