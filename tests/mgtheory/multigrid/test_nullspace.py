@@ -100,9 +100,36 @@ def test_a_symmetriser_is_found_for_any_graph():
     np.testing.assert_allclose(np.abs(L[:, 0]), s / np.linalg.norm(s), rtol=1e-10)
 
 
+@pytest.mark.parametrize("krylov", [None, "gmres"])
+def test_the_rows_of_each_part_have_scales_of_their_own(krylov):
+    """Two Neumann boundaries by values at the points: the twin is the pseudo-inverse."""
+    pytest.importorskip("pyamg")
+    parts = [ghost_points(shape)[0] for shape in ((9, 17), (8, 8))]
+    A = sp.csr_array(sp.block_diag(parts))
+    b = np.random.default_rng(1).standard_normal(A.shape[0])
+    found = solve(A, b=b, coarsening="pyamg", tol=1e-10, krylov=krylov)
+    expected = np.linalg.pinv(A.toarray(), rcond=1e-11) @ b
+    assert found.reason == "incompatible"
+    assert found.incompatibility == pytest.approx(np.linalg.norm(b - A @ expected), rel=1e-9)
+    np.testing.assert_allclose(found.x, expected, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("phase", [0.0, np.pi / 2, 0.3])
+def test_couplings_may_be_complex(phase):
+    """A ring of couplings -exp(i phase), A 1 = 0: Hermitian, and by scales of the rows no more. It
+    is one part where they have no real part, too; L = s by the scales."""
+    n, s = 12, np.linspace(1.0, 2.0, 12)
+    ahead = np.exp(1j * phase) * np.roll(np.eye(n), 1, axis=1)
+    A = 2.0 * np.cos(phase) * np.eye(n) - ahead - ahead.conj().T
+    N = np.full((n, 1), n**-0.5, dtype=complex)
+    np.testing.assert_allclose(find_nullspace(sp.csr_array(A), None, "auto"), N)
+    L = left_nullspace(sp.csr_array(A / s[:, None]), N)
+    np.testing.assert_allclose(np.abs(L[:, 0]), s / np.linalg.norm(s), rtol=1e-10)
+
+
 def test_where_there_is_no_symmetriser_nothing_is_made_up():
-    """Transport around a circle of uneven cells: couplings one way; and two parts that nothing
-    joins."""
+    """Transport around a circle of uneven cells: couplings one way; of one part as of two."""
     n = 12
     speed = np.linspace(1.0, 2.0, n)
     around = sp.csr_array(speed[:, None] * (np.eye(n) - np.roll(np.eye(n), 1, axis=0)))
