@@ -72,8 +72,7 @@ def _constants_of_parts(A: sp.csr_array) -> NDArray[Any]:
 
 
 def _couplings(A: sp.csr_array) -> sp.csr_array:
-    """1 at A's entries: graphs are of real numbers, and a complex A has couplings without a real
-    part."""
+    """1 at each entry of A, which may be complex: SciPy's graphs are of real numbers."""
     return sp.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)
 
 

@@ -93,9 +93,15 @@ def test_what_the_family_was_told_stays():
         "pre": 2,
         "restriction": "half",
     }
+    told = Polynomial(NAME, 2, options={"restriction": "injection"})
+    assert dict(told.for_cycle(restriction="half").options) == {"restriction": "injection"}
     assert Polynomial("chebyshev", 2).for_cycle(pre=2, post=2).options == ()
     with_other = used(Hierarchy.build, pre=2, post_smoother="jacobi")
     np.testing.assert_array_equal(with_other.roots, used(Hierarchy.build).roots)
+    options = {"pre": 2, "post_smoother": "jacobi"}
+    named = two_grid_factor(PROBLEM, NAME, degree=2, **options).factor
+    usual = two_grid_factor(PROBLEM, derive(NAME, 2, PROBLEM), **options).factor
+    assert named == pytest.approx(usual, rel=1e-4)
 
 
 def test_the_two_grid_optimum_by_name_is_that_of_the_galerkin_cycle():
