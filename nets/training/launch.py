@@ -77,10 +77,6 @@ def launched_fabric(section: TrainSection, request: StopRequest | None = None) -
         for name in COUNTS:
             _launched(name)
     waits = world > 1 or section.nodes > 1 or (several and "SLURM_PROCID" in os.environ)
-    if several and not waits and (why := _once_alone()):
-        raise ValueError(
-            f"train.devices is {devices}: for each the program is begun again, but {why}"
-        )
     # Fabric takes one process in a job of Slurm for one of many
     with nullcontext() if several else _without_launcher():
         from lightning_fabric import Fabric
@@ -107,6 +103,10 @@ def launched_fabric(section: TrainSection, request: StopRequest | None = None) -
                     f"train.devices is {devices} on {section.nodes} nodes, which does not fit what"
                     f" is here: {' '.join(str(error).split())}"
                 ) from error
+            if several and not waits and (why := _once_alone()):
+                raise ValueError(
+                    f"train.devices is {devices}: for each the program is begun again, but {why}"
+                )
             with _ending_at_once(request) if waits else nullcontext():
                 fabric.launch()
             if several:

@@ -257,6 +257,7 @@ def test_a_process_that_fails_alone_does_not_meet_the_others_in_the_next_run(
 
     monkeypatch.setattr("nets.train", train)
     monkeypatch.setattr("nets.training.launch.joined", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 0)
     result = run("study", file)
     assert (result.status, len(begun)) == (status, runs)
     assert str(error.args[-1]) in result.err

@@ -97,7 +97,7 @@ def test_every_problem_is_solved(name, boundary):
 
 def test_singular_and_not_symmetric():
     """Rows scaled by D: A 1 = 0, but the range is orthogonal to D^-1 1, so taking the mean off a
-    compatible b would spoil it."""
+    compatible b would spoil it; of an incompatible one x leaves the part outside of the range."""
     n = 64
     problem = poisson((n,), boundary="neumann")
     A = sp.csr_array(sp.diags_array(np.linspace(1, 3, n)) @ problem.A)
@@ -110,7 +110,11 @@ def test_singular_and_not_symmetric():
     assert solution.residual_norms[-1] == pytest.approx(
         np.linalg.norm(b - A @ solution.x), rel=1e-3, abs=1e-12
     )
-    assert hierarchy.solve(b + 1.0).reason is Reason.STAGNATED
+    incompatible = hierarchy.solve(b + 1.0)
+    assert incompatible.reason is Reason.INCOMPATIBLE
+    outside = 1 / np.linspace(1, 3, n)
+    left = outside * (outside.sum() / (outside @ outside))  # of 1; b itself has none
+    np.testing.assert_allclose(b + 1.0 - A @ incompatible.x, left, atol=1e-4)
 
 
 def test_the_tolerance_is_relative_to_all_of_b():

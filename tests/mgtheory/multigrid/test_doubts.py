@@ -257,17 +257,18 @@ def test_a_step_of_implicit_euler_in_single_precision_is_regular(n, step):
     np.testing.assert_allclose(solution.x, 1.0, atol=1e-3)
 
 
-def test_two_singular_parts_are_no_least_squares_solution():
-    """The nullspace has dimension 2, of which the constants are known: b is outside of the range,
-    and what comes out is rounding, which is said."""
+def test_a_nullspace_that_is_larger_than_given_has_no_least_squares_solution():
+    """It has dimension 2, of which the constants are given: b is outside of the range, and what
+    comes out is rounding, which is said. Without them each part has its own."""
     N = poisson((20, 20), boundary="neumann").A
     b = np.repeat([1.0, -1.0], 400)
     A = sp.csr_array(sp.block_diag([N, N]))
-    solution = Hierarchy.build(A, shape=(40, 20), boundary="neumann").solve(b)
+    grid = {"shape": (40, 20), "boundary": "neumann"}
+    solution = Hierarchy.build(A, **grid, nullspace=np.ones((800, 1))).solve(b)
     assert solution.reason == "stagnated"
     assert "least-squares" not in solution.message
     assert "more than is known of its nullspace" in solution.message
-    parts = np.kron(np.eye(2), np.ones((400, 1)))
-    known = Hierarchy.build(A, shape=(40, 20), boundary="neumann", nullspace=parts).solve(b)
-    assert known.reason == "incompatible"
-    assert np.abs(known.x).max() <= 1e-9
+    for nullspace in ("auto", np.kron(np.eye(2), np.ones((400, 1)))):
+        known = Hierarchy.build(A, **grid, nullspace=nullspace).solve(b)
+        assert known.reason == "incompatible"
+        assert np.abs(known.x).max() <= 1e-9
