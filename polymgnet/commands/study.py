@@ -129,7 +129,9 @@ def study(
     ):
         train = partial(work.run_local, jobs=jobs) if engine is Engine.LOCAL else work.run_slurm
         failed = train(plan, report=step)
-    if not _is_first():  # of several processes one tells
+    from nets.training.launch import is_first_rank  # with torch, which training has loaded
+
+    if not is_first_rank():  # of several processes one tells
         raise typer.Exit(1 if failed else 0)
     page = partial(_page, plan, context, show=not as_json, wanted=not no_report)
     if as_json:
@@ -161,13 +163,6 @@ def _check(context: Any, *, force: bool, report: Path | None, status: bool, canc
         if context.get_parameter_source(given).name != "DEFAULT":
             name = f"--{given.replace('_', '-')}"
             raise ValueError(f"{names[0]} trains nothing, {name} goes with training: leave one out")
-
-
-def _is_first() -> bool:
-    """Whether this is no further process of a run on several devices."""
-    from nets.training.launch import is_first_rank
-
-    return is_first_rank()
 
 
 def _document(plan: Any, failed: Any) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from mgtheory.smoothers import Polynomial
 
 NAME = "two_grid_optimal"
 PROBLEM = poisson((31, 31))
+# a search ends where the factor gains no more than 3e-4 (`GAP`), and on another scale elsewhere
+SAME = 1e-3
 
 
 def used(build, level=0, **options):
@@ -28,7 +30,7 @@ def test_the_counts_of_the_smoothings_are_those_of_the_cycle(pre, post):
     )
     assert named == pytest.approx(factor, rel=1e-4)
     assert factor < (0.75 if pre + post in (1, 3) else 0.9) * other
-    np.testing.assert_allclose(used(Hierarchy.build, **counts).roots, expected.roots, rtol=1e-3)
+    np.testing.assert_allclose(used(Hierarchy.build, **counts).roots, expected.roots, rtol=SAME)
 
 
 @pytest.mark.parametrize("counts", [(2, 1), (1, 0)])
@@ -76,7 +78,7 @@ def test_the_transfers_are_those_of_the_cycle(restriction):
     named = two_grid_factor(PROBLEM, NAME, degree=2, **options).factor
     assert named == pytest.approx(two_grid_factor(PROBLEM, expected, **options).factor, rel=1e-4)
     assert named < 0.8 * two_grid_factor(PROBLEM, derive(NAME, 2, PROBLEM), **options).factor
-    np.testing.assert_allclose(used(Hierarchy.build, **options).roots, expected.roots, rtol=1e-3)
+    np.testing.assert_allclose(used(Hierarchy.build, **options).roots, expected.roots, rtol=SAME)
 
 
 def test_an_interpolation_that_fourier_analysis_does_not_know_is_taken_as_linear():
@@ -124,7 +126,7 @@ def test_the_two_grid_optimum_by_name_is_that_of_the_galerkin_cycle():
     named = two_grid_factor(problem, NAME, degree=2, **options).factor
     assert named == pytest.approx(two_grid_factor(problem, expected, **options).factor, rel=1e-4)
     for q in (*found, derive(NAME, 2, matrix.levels[0])):
-        np.testing.assert_allclose(q.roots, expected.roots, rtol=1e-3)
+        np.testing.assert_allclose(q.roots, expected.roots, rtol=SAME)
     assert rising.levels[1].pre.polynomial.degree == 3
     histories = [
         StencilHierarchy.build(problem, smoother=one, degree=degree, coarsest=64, **options)
