@@ -129,7 +129,7 @@ def study(
     ):
         train = partial(work.run_local, jobs=jobs) if engine is Engine.LOCAL else work.run_slurm
         failed = train(plan, report=step)
-    from nets.training.launch import is_first_rank  # with torch, which training has loaded
+    from nets.training.launch import is_first_rank  # late, for it loads torch
 
     if not is_first_rank():  # of several processes one tells
         raise typer.Exit(1 if failed else 0)
