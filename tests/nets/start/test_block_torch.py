@@ -172,12 +172,17 @@ def test_what_cannot_be_started_under_a_transformation_says_so():
         lambda: call(made, copies, (x,)),
         lambda: torch.vmap(lambda p, b: call(made, (p, b), (x,)))(*stacked),
         lambda: torch.jit.trace(made, x),
+        lambda: torch.fx.symbolic_trace(nn.Sequential(made)),
     ):
         with pytest.raises(RuntimeError, match=message):
             run()
         assert not made.started
     torch.testing.assert_close(call(made, own, (x,)), made(x))
     torch.testing.assert_close(torch.jit.trace(made, x)(2 * x), made(2 * x))
+    traced = torch.fx.symbolic_trace(nn.Sequential(made))
+    torch.testing.assert_close(traced(2 * x), made(2 * x))
+    with pytest.raises(ValueError, match=r"has shape \(3, 6, 7\), a block with dim=2 needs 4 axes"):
+        traced(x[0])
 
 
 def test_an_input_of_other_channels_does_not_start_it():
