@@ -23,6 +23,7 @@ import torch.distributed as dist
 from torch import Tensor, fx, nn
 
 from mgtheory import InitialCoefficients
+from mgtheory._checks import check_kind
 from nets.defaults import own_defaults
 from nets.models.base import evaluating
 from nets.models.blocks import CONVOLUTIONS, LevelOptions
@@ -286,10 +287,11 @@ def start_blocks(
     Raises
     ------
     ValueError
-        Where blocks ask for ``features`` by different schemes, for images that are no tensor, not
+        For what is no network, where blocks ask for ``features`` by different schemes, for images that are no tensor, not
         finite or do not tell it, and for a network without a linear layer. The blocks then still
         wait.
     """
+    check_kind(model, nn.Module, "model", "a network")
     check_images(images)
     check_generator(generator)
     # a compiled network would be compiled again for every M that is tried

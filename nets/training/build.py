@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from nets.data.augment import normalise
 from nets.data.sources import DataSet, find_source
+from nets.models.base import evaluating
 from nets.models.create import create_model
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.pretrained import list_pretrained
@@ -82,6 +83,8 @@ def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]
     scheme = _scheme(model, config)
     # blocks of polynomials start here, the same in every process
     blocks = start_blocks(model, sample, generator=generator)
+    if not type(model).__module__.startswith("nets."):
+        _check_scores(model, config.model.name, sample[:1], len(data.classes))
     own = [(n, one) for n, one in model.named_modules() if isinstance(one, PolynomialBlock)]
     if idle := [name for name, one in own if one.dim == 2 and not one.started]:
         notes.append(
@@ -93,6 +96,26 @@ def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]
     if blocks.features is not None:
         said |= {"options": blocks.options, "features": blocks.features}
     return model, replace(started, **said, notes=tuple(notes)).to_dict()
+
+
+def _check_scores(model: nn.Module, name: str, image: Tensor, classes: int) -> None:
+    """ValueError where what a user's network makes of an image are no scores that can be trained;
+    with what it says itself where it does not take the image."""
+    try:
+        with evaluating(model):
+            scores = model(image)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"{name} does not take images {tuple(image.shape)}: {' '.join(str(error).split())}"
+        ) from error
+    if not (isinstance(scores, Tensor) and scores.ndim == 2 and scores.shape[1] >= classes):
+        given = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(
+            f"{name} makes {given} of images {tuple(image.shape)}, must make scores, a tensor"
+            f" (images, {classes} classes)"
+        )
+    if not scores.requires_grad:
+        raise ValueError(f"the scores of {name} depend on no parameter that can be trained")
 
 
 def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
