@@ -287,9 +287,9 @@ def start_blocks(
     Raises
     ------
     ValueError
-        For what is no network, where blocks ask for ``features`` by different schemes, for images that are no tensor, not
-        finite or do not tell it, and for a network without a linear layer. The blocks then still
-        wait.
+        For what is no network, where blocks ask for ``features`` by different schemes, for images
+        that are no tensor, not finite or do not tell it, and for a network without a linear layer.
+        The blocks then still wait.
     """
     check_kind(model, nn.Module, "model", "a network")
     check_images(images)
