@@ -16,6 +16,7 @@ from mgtheory import problems
 from nets.config import load_config
 from nets.data.readers import read_cifar
 from nets.data.sources import load_data
+from nets.start.block import start_blocks
 
 MODEL_OPTIONS = [
     ("q2", {"width": "8"}, "width is '8'"),
@@ -52,6 +53,7 @@ def _started(**given):
 
 DOORS = [
     (lambda: nets.initialise("q2"), "model is a str, must be a network"),
+    (lambda: start_blocks("q2", torch.zeros(2, 1, 8, 8)), "model is a str, must be a network"),
     (lambda: _started(sample=np.zeros((2, 1, 8, 8))), "sample is a ndarray, must be a tensor"),
     (lambda: _started(images=np.zeros((2, 1, 8, 8))), "images is a ndarray, must be a tensor"),
     (lambda: _started(images=torch.full((1, 1, 8, 8), torch.nan)), "not finite"),
