@@ -32,6 +32,8 @@ from figures.style import (
     Look,
     figure_legend,
     finished,
+    ground,
+    ink,
     look,
     panel_letters,
     panels,
@@ -116,12 +118,12 @@ def draw_along(
         x = np.array(list(known)) + shift
         style: dict[str, Any] = {"label": value, "capsize": 1.5, "elinewidth": 0.7}
         if value == question.candidate:
-            style |= {"color": BLACK, "linewidth": 2.2, "marker": "o", "zorder": 5}
+            style |= {"color": ink(ax), "linewidth": 2.2, "marker": "o", "zorder": 5}
             needed = y.tolist()
         elif value in question.searched:
             style |= {"color": LIGHT_GREY, "linewidth": 0.8, "label": "each searched", "zorder": 2}
         else:
-            style |= _look(others.index(value)).marked | {"zorder": 3}
+            style |= _look(others.index(value)).on(ax).marked | {"zorder": 3}
         curves.append((x, y, half, style))
     _cut(ax, means, measure, needed=needed)
     for x, y, half, style in curves:
@@ -184,11 +186,11 @@ def draw_start(ax: Axes, grid: Grid, place: Place, start: str, *, question: Ques
         if cell is None or at is None or (found := cell.estimate(name)) is None:
             continue
         if value == question.candidate:
-            style: dict[str, Any] = {"color": BLACK, "marker": "o", "zorder": 5, "label": value}
+            style: dict[str, Any] = {"color": ink(ax), "marker": "o", "zorder": 5, "label": value}
         elif value in question.searched:
             style = {"color": LIGHT_GREY, "marker": "o", "label": "each searched"}
         else:
-            style = _look(others.index(value)).points | {"mfc": "white", "label": value}
+            style = _look(others.index(value)).points | {"mfc": ground(ax), "label": value}
         # beyond the axis a polynomial of degree 16 and more says no more
         x, y = np.array([min(max(at, low), high)]), np.array([measure.unit * found.mean])
         _beyond(ax, x, y, style["color"])
@@ -270,7 +272,7 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
         kind = kinds[k] if None not in kinds else None
         style: dict[str, Any] = {"elinewidth": 0.6, "zorder": 3} | ({"label": kind} if kind else {})
         style |= (KINDS[kind] if kind else look(k)).points
-        style |= {} if k in front else {"mfc": "white"}
+        style |= {} if k in front else {"mfc": ground(ax)}
         # solid, not transparent: few colours make a small file
         red, green, blue = (0.5 + 0.5 * part for part in to_rgb(style["color"]))
         ax.errorbar([x], [y], yerr=[half], ecolor=(red, green, blue), **style)
@@ -282,7 +284,7 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
     short = EngFormatter(sep=" ")
     for k in sorted(order, key=lambda k: k not in known):
         label, x, found = points[k]
-        name_style: dict[str, Any] = {"color": BLACK if k in front else GREY, "fontsize": 6.5}
+        name_style: dict[str, Any] = {"color": ink(ax) if k in front else GREY, "fontsize": 6.5}
         name_style |= {"arrowprops": {"arrowstyle": "-", "color": LIGHT_GREY, "linewidth": 0.6}}
         name_style["arrowprops"] |= {"shrinkA": 0.5, "shrinkB": 3.0}
         at = x, measure.unit * found.mean
@@ -290,7 +292,7 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
         text = ax.annotate(words, at, (4, 3), textcoords="offset points", **name_style)
         text.set_gid(NAME if k in known else IF_ROOM)
         text.set_in_layout(False)
-        text.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
+        text.set_path_effects([withStroke(linewidth=1.5, foreground=ground(ax))])
     ends = sorted((points[k][1], measure.unit * points[k][2].mean) for k in front)
     if len(ends) > 1:
         line: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1}
