@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from analysis.studies.grid import COSTS, MEASURES, STARTS, Grid, Measure, Place, Question
 from analysis.studies.text import axis_text, place_text
+from figures.curves import plain_labels
 from figures.names import FRONT, IF_ROOM, NAME, place_names
 from figures.style import (
     BLACK,
@@ -49,11 +50,12 @@ KINDS = {
     "MgNet": Look(GREEN, "none", "D"),
     "ResNet": Look(VERMILION, "none", "s"),
 }
-BESIDE = 0.4  # half the width of a single place's points; of n places a part 1/n^2 of it
+ALONE = 0.4  # half the width that the points of a single place fill
+BESIDE, NEXT = 0.6, 0.06  # of several places: the whole width, and most between two points
 # of all means: the worst lie beyond the axis where they would make the rest so many times smaller,
 # but for those that are nearer to its end than this part of it
 SHOWN, HIDES, NEAR = 0.8, 2.5, 0.25
-MEANS = "means over the seeds, 95 % intervals where there are several"
+MEANS = "means over the seeds, 95 % intervals of each; of pairs of a seed: the tables"
 BEYOND = "triangles: means beyond the axis"
 
 
@@ -76,6 +78,8 @@ def study_figure(grid: Grid, question: Question) -> Figure:
             draw_costs(ax, grid, name, column)
             continue
         draw_along(ax, grid, places[column], name, question=question)
+        if ax not in axes[:, 0]:
+            ax.set_ylabel("")
         if column and name == names[0]:
             ax.set_title(", ".join(_named(column)))
     if any(ax.get_legend_handles_labels()[1] for ax in axes.flat):
@@ -102,10 +106,13 @@ def draw_along(
     curves: list[tuple[Any, ...]] = []
     others = _others(grid, question)
     values = [*question.searched, *others, *([question.candidate] if question.candidate else [])]
-    alone, spread = len(places) == 1, BESIDE / len(places) ** 2
+    alone = len(places) == 1
+    shared = 0 if alone else max(0, len(question.searched) - 1)  # the searched lie over one another
+    apart = len(values) - shared
+    spread = ALONE if alone else 0.5 * min(BESIDE, NEXT * (apart - 1))
+    shifts = np.linspace(-spread, spread, apart) if apart > 1 else np.zeros(1)
     whole = alone or not others  # intervals are seen to their ends
-    shifts = np.linspace(-spread, spread, len(values)) if len(values) > 1 else np.zeros(1)
-    for value, shift in zip(values, shifts):
+    for value, shift in zip(values, [*np.repeat(shifts[0], shared), *shifts]):
         cells = [grid.cells[place].get(value) for place in places.values()]
         found = [cell.estimate(name) if cell else None for cell in cells]
         known = {k: one for k, one in enumerate(found) if one is not None}
@@ -137,7 +144,10 @@ def draw_along(
         }
         joined = [measure.unit * one.mean for one in best.values() if one is not None]
         line: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 2)), "zorder": 4}
-        ax.plot(list(best), joined, label="best of the searched", **line)
+        at = np.array(list(best)) + (0.0 if alone else shifts[0])
+        ax.plot(at, joined, label="best of the searched", **line)
+    if measure.log:
+        plain_labels(ax)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
     if alone:
         ax.set_xlim(-0.5, 0.5)
