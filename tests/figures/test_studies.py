@@ -306,6 +306,4 @@ def test_factors_have_plain_numbers_and_one_name_of_the_axis_a_row():
         assert (left.get_ylabel(), right.get_ylabel()) == ("convergence factor", "")
         shown = [text.get_text() for text in left.get_yticklabels()]
         assert {"0.1", "0.2"} <= set(shown)
-        assert not any(
-            "10" in text for text in [*shown, *map(str, left.get_yticklabels(minor=True))]
-        )
+        assert {text.get_text() for text in left.get_yticklabels(minor=True)} <= {""}
