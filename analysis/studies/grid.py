@@ -124,6 +124,9 @@ class Question:
         The value that is tested against all others; none is, where there is none.
     searched
         Values of which the best at every place is the yardstick of the candidate.
+    tuned
+        A key of the grid, such as the learning rate: every compared value is also shown at its own
+        best setting of it.
     """
 
     title: str
@@ -133,6 +136,7 @@ class Question:
     along: str | None = None
     candidate: str | None = None
     searched: tuple[str, ...] = ()
+    tuned: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Question:
@@ -164,10 +168,13 @@ class Question:
         values
             What `compare` may be, at all scales.
         """
-        for name, key in (("compare", self.compare), ("along", self.along)):
+        keys = {"compare": self.compare, "along": self.along, "tuned": self.tuned}
+        for name, key in keys.items():
             if key is not None and key not in grid:
                 allowed = ", ".join(grid) or "none: the file has no grid"
                 raise ValueError(f"{name} of report is {key!r}, allowed are {allowed}")
+        if self.tuned == self.compare:
+            raise ValueError(f"tuned of report is {self.tuned!r}, which is compared already")
         candidate = () if self.candidate is None else (self.candidate,)
         for name, named in (("candidate", candidate), ("searched", self.searched)):
             if wrong := [value for value in named if value not in values]:

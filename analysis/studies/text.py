@@ -140,7 +140,7 @@ def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> st
         line = [f"`{value}`"]
         for where, place in places.items():
             cell = grid.cells[place].get(value)
-            text = "" if cell is None else _mean(cell, name, measure)
+            text = "" if cell is None else mean_text(cell, name)
             line.append(f"**{text}**" if best[where] == value else text)
         if any(line[1:]):
             body.append(line)
@@ -352,8 +352,9 @@ def markdown(columns: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def _mean(cell: Cell, name: str, measure: Measure) -> str:
-    found = cell.estimate(name)
+def mean_text(cell: Cell, name: str) -> str:
+    """Mean ± half of the 95 % interval (number of seeds), and how many runs diverged."""
+    found, measure = cell.estimate(name), MEASURES[name]
     lost = f"diverges {cell.diverged} of {len(cell.rows)}" if cell.diverged else ""
     if found is None:
         return lost

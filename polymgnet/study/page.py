@@ -40,6 +40,7 @@ def write_page(
     from analysis.studies.along import along_section
     from analysis.studies.grid import STARTS, Grid, Question
     from analysis.studies.text import page, scale_text
+    from analysis.studies.tuned import tuned_section
     from mgtheory._files import write_atomically
 
     sections: dict[str, str] = {}
@@ -58,7 +59,8 @@ def write_page(
                     f"{target} exists and is no page of {file}; give another folder, or --force to"
                     " overwrite it"
                 )
-        grid = Grid.of(_found(plan), question.compare)
+        results = _found(plan)
+        grid = Grid.of(results, question.compare)
         if not grid.cells:
             looked.append(_missing(plan))
             continue
@@ -81,7 +83,7 @@ def write_page(
                 )
         points, there = [run.point for run in plan.runs], "have rows" if plan.rows else "finished"
         text.append(scale_text(grid, question, points=points, there=there))
-        text.append(along_section(grid))
+        text += [tuned_section(results, question), along_section(grid)]
         sections[one or ""] = "\n\n".join(part for part in text if part)
     if not sections:
         raise ValueError(
