@@ -485,3 +485,16 @@ def test_gpu_script_ends_in_time_and_without_work(tmp_path):
     marker.unlink()
     assert script(1, "a.toml", "b.toml", POLYMGNET=str(begin), JOBS="3").returncode == 2
     assert marker.read_text() == "study a.toml --scale gpu --jobs 3\n"
+
+
+def test_the_page_has_what_each_reaches_at_its_own_setting(run, file, trained, tmp_path):
+    """In a section of its own, where the study's file asks for it."""
+    text = file.read_text().replace(
+        "[scale.small.grid]", '"optim.lr" = [0.1, 0.2]\n[scale.small.grid]'
+    )
+    file.write_text(text.replace('compare = "start"', 'compare = "start"\ntuned = "optim.lr"'))
+    run("study", file, "--scale", "large")
+    page = study.write_page(file, tmp_path / "pages", draw=False)[0].read_text()
+    assert "### Each at its own best lr\n" in page
+    assert "of the seeds 0, and the numbers are of the seeds 1, 2;" in page
+    assert "| `one` | 1.375 ± 1.588 (2) at 0.1 (end) |" in page
