@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.studies.grid import MEASURES, Grid, Place, Question, place_of
+from analysis.studies.grid import Grid, Place, place_of
+from analysis.studies.question import MEASURES, Question
 from analysis.studies.text import axis_text, markdown, mean_text, place_text, rivals_text
 from nets.settings import is_seed
 

@@ -38,7 +38,8 @@ def write_page(
     # and then so are the figures beside it
     ours = force or target.is_file() or whole.is_file()
     from analysis.studies.along import along_section
-    from analysis.studies.grid import STARTS, Grid, Question
+    from analysis.studies.grid import Grid
+    from analysis.studies.question import STARTS, Question
     from analysis.studies.text import page, scale_text
     from analysis.studies.tuned import tuned_section
     from mgtheory._files import write_atomically
@@ -69,7 +70,7 @@ def write_page(
         # ending of the file's name -> the number of the start, if any, and what is shown
         drawn = [name for name in question.measures if name in grid.measures]  # all may diverge
         pictures = {"": ("", "means")} if drawn else {}
-        if question.along is not None and question.measures[0] in drawn:
+        if question.along_starts and question.measures[0] in drawn:
             for key in grid.starts:
                 pictures[f"-{STARTS[key].short}"] = (key, f"{STARTS[key].title} at the start")
         for ending, (start, shown) in pictures.items():

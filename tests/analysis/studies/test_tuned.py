@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from analysis.stats import estimate
-from analysis.studies.grid import Question
+from analysis.studies.question import Question
 from analysis.studies.tuned import tune, tuned_section
 
 RNG = np.random.default_rng(5)
