@@ -14,16 +14,16 @@ from mgtheory.multigrid.level import Level
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.spectra.bounds import row_sums
 from mgtheory.spectra.symmetry import (
+    EPS,
     EXACT,
     NEARLY,
+    ROUNDING,
     advice_said,
     difference_said,
-    is_symmetric,
     row_maxima,
+    symmetric_rows,
 )
 
-# entries below this part of the others of their row are rounding
-ROUNDING = 1e-12
 REACH = 2  # points that a stencil of high order reaches
 SHORT = 4  # unknowns along an axis from which on its ends say something
 # from this factor between one point and the next on a coefficient is no smooth function
@@ -175,7 +175,7 @@ def _ends(A: sp.csr_array, shape: Shape) -> dict[tuple[int, int], str]:
 def _about_scales(level: Level) -> str:
     """If rows differ by factors from point to point, or the unknowns do: an interpolation between
     neighbours takes them as alike."""
-    if level.rows is not None:
+    if level.rows is not None and _on_diagonal(level.A, level.shape):
         spread = np.ptp(np.log10(level.rows))
         return (
             f"the rows of A have scales of their own, up to 1e{spread:.0f} apart: coarse grids take"
@@ -217,20 +217,33 @@ def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:
     return np.divide(row_sums(A) - diagonal, diagonal, out=ones, where=diagonal > 0.0)
 
 
-@np.errstate(divide="ignore", invalid="ignore")  # rows that are coupled one way, or not at all
 def row_scales(level: Level) -> NDArray[np.float64] | None:
-    """s, shape (n,), where A is a balanced matrix with its rows multiplied by s_i, which differ
-    from neighbour to neighbour; None for any other matrix.
+    """d, shape (n,), where A is a balanced matrix with its rows multiplied by d_i; None for any
+    other matrix.
 
-    Of a symmetric matrix, |a_ij|/|a_ji| = s_i/s_j gives s exactly. Else s is the diagonal, where
-    that explains most of these ratios; convection, which makes them too, leaves it even.
+    Of a symmetric balanced matrix, |a_ij|/|a_ji| = d_i/d_j gives d exactly. That of a wind is
+    e^(w.x), its matrix being one of -div(e^(-w.x) grad), and serves as long as the digits of A
+    carry it. Rows that are scaled by more than that have it on their diagonal, too, and so do
+    those of a matrix that is not quite symmetric.
     """
-    A, shape = level.A, level.shape
-    diagonal = np.abs(A.diagonal())
-    if level.symmetric or not diagonal.all():
+    if level.symmetric:
         return None
-    own, exact = np.log(diagonal).reshape(shape), np.zeros(shape)
-    ratios, left, largest = 0.0, 0.0, 0.0
+    on_diagonal = _on_diagonal(level.A, level.shape)
+    exact = symmetric_rows(level.A, 0.0 if on_diagonal else EPS)
+    if exact is not None or not on_diagonal:
+        return exact
+    logs = np.log(np.abs(level.A.diagonal()))
+    return np.asarray(np.exp(logs - np.mean(logs)))
+
+
+@np.errstate(divide="ignore", invalid="ignore")  # rows that are coupled one way, or not at all
+def _on_diagonal(A: sp.csr_array, shape: Shape) -> bool:
+    """Whether the diagonal changes by a factor of `JUMP` from one point to the next, and explains
+    most of the ratios |a_ij|/|a_ji|; convection, which makes them too, leaves it even."""
+    diagonal = np.abs(A.diagonal())
+    if not diagonal.all():
+        return False
+    own, ratios, left, largest = np.log(diagonal).reshape(shape), 0.0, 0.0, 0.0
     for j, n in enumerate(shape):
         if n == 1:
             continue
@@ -243,12 +256,4 @@ def row_scales(level: Level) -> NDArray[np.float64] | None:
         ratios += float(np.abs(steps[known]).sum())
         left += float(np.abs(steps - change)[known].sum())
         largest = max(largest, float(np.abs(change).max()))
-        first = steps[(slice(None),) * (j + 1) + (0,) * (len(shape) - j - 1)]
-        sums = np.concatenate([np.zeros_like(first[:1]), np.cumsum(first, axis=0)])
-        exact += np.moveaxis(sums, 0, -1).reshape(shape[: j + 1] + (1,) * (len(shape) - j - 1))
-    if not (left < 0.5 * ratios and largest > np.log(JUMP)):
-        return None
-    scales, diagonals = (np.exp(logs - np.mean(logs)).reshape(-1) for logs in (exact, own))
-    finite = np.isfinite(scales).all()
-    known = finite and is_symmetric(sp.csr_array((1.0 / scales)[:, None] * A))
-    return scales if known else diagonals
+    return left < 0.5 * ratios and largest > np.log(JUMP)

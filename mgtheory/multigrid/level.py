@@ -239,6 +239,11 @@ class Level:
         return self.A if self.rows is None else sp.csr_array((1.0 / self.rows)[:, None] * self.A)
 
     @property
+    def form_rows(self) -> NDArray[np.float64] | None:
+        """D where A = D S with a symmetric S; None where A is so itself, or no scales make it."""
+        return self.rows if self.symmetric else None
+
+    @property
     def form(self) -> Form | None:
         """What A is up to a positive factor, see `mgtheory.spectra.record`."""
         if self.stencil is not None:
@@ -286,9 +291,8 @@ class Level:
         couplings give a = b/(2d).
         """
         if self.interval is None or (B is not None and np.ptp(B) > VARIES * np.max(np.abs(B))):
-            balance = 1.0 if self.rows is None else self.rows
-            balanced_B = B if B is None else balance * B
-            a, b = matrix_interval(self.balanced, self.shape, self.axes, balanced_B)
+            scaled_B = B if self.rows is None else self.rows * (1.0 if B is None else B)
+            a, b = matrix_interval(self.balanced, self.shape, self.axes, scaled_B)
             if self.damped is not None:
                 a = self.damped * b
                 if B is None and self.A.diagonal().real.max() < 0.0:  # b bounds the size alone

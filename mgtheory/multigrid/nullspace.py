@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import connected_components
 
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra.bounds import row_sums
+from mgtheory.spectra.symmetry import couplings, symmetriser
 
 # what A may leave of a user's basis of its nullspace, of |A| times it
 NULLSPACE = 1e-4
@@ -63,17 +64,12 @@ def find_nullspace(
 def _constants_of_parts(A: sp.csr_array) -> NDArray[Any]:
     """The constants on each part of the unknowns that nothing joins to the others, shape (n, m),
     orthonormal; on all of them where there are more than `PARTS`."""
-    count, part = connected_components(_couplings(A), directed=False)
+    count, part = connected_components(couplings(A), directed=False)
     if count > PARTS:
         count, part = 1, np.zeros_like(part)
     basis = np.zeros((part.size, count), dtype=A.dtype)
     basis[np.arange(part.size), part] = np.bincount(part)[part] ** -0.5
     return basis
-
-
-def _couplings(A: sp.csr_array) -> sp.csr_array:
-    """1 at each entry of A, which may be complex: SciPy's graphs are of real numbers."""
-    return sp.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)
 
 
 def relative_image(A: sp.csr_array, basis: NDArray[Any]) -> float:
@@ -212,26 +208,3 @@ def left_nullspace(A: Any, N: NDArray[Any]) -> NDArray[Any] | None:
         return None
     L = np.linalg.qr(scales[:, None] * N)[0].astype(N.dtype)
     return L if relative_image(A.conj().T, L) <= NULLSPACE else None
-
-
-@np.errstate(divide="ignore", invalid="ignore")  # couplings one way alone
-def symmetriser(A: sp.csr_array) -> NDArray[np.float64] | None:
-    """s > 0, shape (n,), largest 1, from s_i |a_ij| = s_j |a_ji| along a tree of A's couplings, of
-    each part of a graph that is not connected; None where these do not go both ways.
-
-    diag(s) A is Hermitian if any positive diagonal times A is.
-    """
-    couplings = _couplings(A)
-    n, parts = A.shape[0], connected_components(couplings, directed=False)[1]
-    roots = np.unique(parts, return_index=True)[1]
-    # one more unknown is joined to the first of each part
-    joined = sp.csr_array((np.ones(roots.size), (0 * roots, roots)), shape=(1, n))
-    graph = sp.block_array([[couplings, None], [joined, sp.csr_array((1, 1))]], format="csr")
-    child, parent = np.arange(n), breadth_first_order(graph, n, directed=False)[1][:n]
-    parent[roots] = roots
-    logs = np.log(np.abs(A[parent, child])) - np.log(np.abs(A[child, parent]))
-    logs[roots] = 0.0
-    while (parent[parent] != parent).any():
-        # each step doubles the part of the way to the root that is added up
-        logs, parent = logs + logs[parent], parent[parent]
-    return np.exp(logs - logs.max()) if np.isfinite(logs).all() else None

@@ -314,10 +314,9 @@ def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
     if kept.all() and level.rows is None:
         return P, R
     weights = kept if level.rows is None else kept / level.rows
-    P = kept[:, None] * sp.csr_array(P.tocsr())
     if not kept.all():  # whose residual would be a penalty times what the lift gives them
-        level.lift = P
-    return P, sp.csr_array(R.tocsr()) * weights[None, :]
+        level.lift = P = sp.csr_array(kept[:, None] * sp.csr_array(P.tocsr()))
+    return P, sp.csr_array(sp.csr_array(R.tocsr()) * weights[None, :])
 
 
 def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:

@@ -217,9 +217,6 @@ def test_what_is_no_scale_of_rows():
         create("jump2d", 33).A,
         D + 1e5 * wind,
         sp.tril(D),
-        laplacian(33, "vv", "vv"),
-        scaled(D, 3, "columns")[0],
-        scaled(D, 3, "both")[0],
     ):
         assert row_scales(finest(A, 33)) is None
 
