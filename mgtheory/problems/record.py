@@ -34,6 +34,8 @@ from mgtheory.spectra.symmetry import (
     advice_said,
     asymmetry,
     difference_said,
+    scaled_rows,
+    symmetric_rows,
 )
 
 Scaling = Literal["identity", "diagonal"]
@@ -163,9 +165,15 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
             raise ValueError("scaling 'diagonal': the matrix has a 0 on its diagonal")
         B = 1.0 / A.diagonal()
         operator = linear_operator(sp.csr_array(sp.diags_array(B) @ A))
+    # D S = A with a symmetric S has the spectrum of S in the inner product of D^-1
+    rows = symmetric_rows(sp.csr_array(A)) if sp.issparse(A) else None
+    S, D = A, B
+    if rows is not None:
+        S, D = scaled_rows(sp.csr_array(A), 1.0 / rows), rows if B is None else rows * B
     try:
-        estimate = lanczos(A, B=B)
+        estimate = lanczos(S, B=D)
         found = f"Lanczos, {estimate.steps} steps, an estimate with its error and 1 %"
+        found += "; A is symmetric but for scales of its rows" if rows is not None else ""
         if estimate.asymmetry > EXACT:
             part = f"{estimate.asymmetry:.0e}"
             found += f"; A is symmetric up to {part} of its norm, and taken as symmetric"

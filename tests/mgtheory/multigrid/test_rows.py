@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.sparse.csgraph import laplacian
 
-from mgtheory import Hierarchy, poisson, solve
+from mgtheory import Hierarchy, derive, poisson, solve
 from mgtheory.multigrid.approximation import energy_bound
 from mgtheory.problems import create
 from mgtheory.spectra.symmetry import is_symmetric, symmetric_rows
@@ -161,3 +161,16 @@ def test_a_complex_hermitian_form():
     expected = np.linalg.solve(A.toarray(), b)
     assert solution.converged
     np.testing.assert_allclose(solution.x, expected, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("scaling", ["identity", "diagonal"])
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_polynomial_is_derived_for_its_real_spectrum(name, scaling):
+    """What needs a positive spectrum was refused, as for any A that is not symmetric."""
+    A = GIVEN[name][0]
+    start = derive("chebyshev4", 3, A, scaling=scaling)
+    D = A.diagonal() if scaling == "diagonal" else np.ones(A.shape[0])
+    values = np.linalg.eigvals(A.toarray() / D[:, None])
+    assert np.abs(values.imag).max() <= 1e-8 * np.abs(values).max()
+    assert values.real.max() <= start.operator.upper <= 1.05 * values.real.max()
+    assert np.abs(start.polynomial(values)).max() <= 1.0 + 1e-9
