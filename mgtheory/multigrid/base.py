@@ -129,8 +129,15 @@ class MultigridSolver(ABC):
         """`solve_fitted`, with the seconds that it and the set-up took."""
         began = time.perf_counter()
         found = solve_fitted(run, b, x0, stop, plan)
+        if found.converged and (said := self._hidden(np.asarray(b), found.x, stop.tol)):
+            message = f"{found.message}; {said}"
+            found = replace(found, message=message, warnings=(*found.warnings, said))
         seconds = time.perf_counter() - began
         return replace(found, setup_seconds=self.setup_seconds, solve_seconds=seconds)
+
+    def _hidden(self, b: NDArray[Any], x: NDArray[Any], tol: float) -> str:
+        """A sentence where ||b - A x|| <= tol ||b|| says little of x; else empty."""
+        return ""
 
     @abstractmethod
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mgtheory.multigrid.level import Level
 from mgtheory.problems.grids import Boundary, Shape
-from mgtheory.spectra.bounds import row_sums
+from mgtheory.spectra.bounds import coupling_ratio, fixed_values
 from mgtheory.spectra.symmetry import (
     EPS,
     EXACT,
@@ -28,6 +28,7 @@ REACH = 2  # points that a stencil of high order reaches
 SHORT = 4  # unknowns along an axis from which on its ends say something
 # from this factor between one point and the next on a coefficient is no smooth function
 JUMP = 3.0
+LOOSELY = 100.0  # times the tolerance: more than a residual that is spread evenly
 # couplings over the diagonal, of those in most rows, from which on the unknowns have scales of
 # their own, and from which on a coarse grid sees but the largest; and in which part of the rows
 UNEVEN, HOPELESS, MANY = 3.0, 1e8, 0.05
@@ -142,11 +143,11 @@ def _about_boundary(level: Level, boundary: Boundary) -> str:
 def _ends(A: sp.csr_array, shape: Shape) -> dict[tuple[int, int], str]:
     """What A has at each end of each axis, by (axis, 0 or -1): ``around``, a coupling to the
     opposite end; ``free``, rows that sum to what those beside them do; ``zero``, rows that lack the
-    coupling that those beside them have; or ``other``.
+    coupling that those beside them have; or ``other``, as where rows fix the values.
 
     An axis of few unknowns, or along which A does not couple, has no entry.
     """
-    places = np.arange(A.shape[0]).reshape(shape)
+    places, fixed = np.arange(A.shape[0]).reshape(shape), fixed_values(A)
     found = {}
     for j, n in enumerate(shape):
         if n < SHORT:
@@ -156,6 +157,9 @@ def _ends(A: sp.csr_array, shape: Shape) -> dict[tuple[int, int], str]:
             border, beside = A[lines[end]], A[lines[inside]]
             if border[:, lines[-1 - end]].count_nonzero():
                 found[j, end] = "around"
+                continue
+            if fixed[lines[end]].mean() > 0.5:
+                found[j, end] = "other"
                 continue
             outward = -beside[:, lines[end]].sum(axis=1)
             lacking = border.sum(axis=1) - beside.sum(axis=1)
@@ -210,11 +214,23 @@ def about_symmetry(level: Level) -> tuple[str, ...]:
     )
 
 
-def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:
-    """sum_{j != i} |a_ij| over |a_ii|, shape (n,); 1 where the diagonal has a zero."""
-    diagonal = np.abs(A.diagonal())
-    ones = np.ones(diagonal.size)
-    return np.divide(row_sums(A) - diagonal, diagonal, out=ones, where=diagonal > 0.0)
+def about_penalties(level: Level, b: NDArray[Any], x: NDArray[Any], tol: float) -> str:
+    """If ||b - A x|| <= tol ||b|| says little of x, because ||b|| is that of rows which fix values
+    by a penalty: in the others more is left of the residual that x has with these values alone.
+    Else empty."""
+    A, fixed = level.A, level.fixed
+    if level.problem is not None or not fixed.any() or fixed.all():
+        return ""
+    values = np.where(fixed, b / np.where(fixed, A.diagonal(), 1.0), 0.0)
+    first, left = (float(np.linalg.norm((b - A @ v)[~fixed])) for v in (values, x))
+    if not left > LOOSELY * tol * first:
+        return ""
+    part = first / float(np.linalg.norm(b))
+    return (
+        f"||b|| is that of {np.count_nonzero(fixed)} rows that fix values by a penalty, and in the"
+        f" others {left / first:.0e} of the residual is left, not {tol:.0e}: take"
+        f" tol={tol * part:.0e}, or rows that fix values without a penalty"
+    )
 
 
 def row_scales(level: Level) -> NDArray[np.float64] | None:

@@ -40,6 +40,7 @@ from mgtheory._html import html_table
 from mgtheory.multigrid.aggregates import Aggregates
 from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
+from mgtheory.multigrid.doubts import about_penalties
 from mgtheory.multigrid.given import Given, same_matrix
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import Plan, Stop, norm
@@ -233,6 +234,9 @@ class Hierarchy(GridHierarchy):
             warnings=found.warnings + tuple(said),
             message="; ".join([found.message, *said]),
         )
+
+    def _hidden(self, b: NDArray[Any], x: NDArray[Any], tol: float) -> str:
+        return about_penalties(self.levels[0], b, x, tol)
 
     @own_errors
     def apply(self, r: NDArray[Any], cycle: str = "V") -> NDArray[Any]:

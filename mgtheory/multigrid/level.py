@@ -21,7 +21,7 @@ from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensorform import TensorForm
 from mgtheory.smoothers import GaussSeidel
-from mgtheory.spectra.bounds import largest_eigenvalue, quick_ritz
+from mgtheory.spectra.bounds import fixed_values, largest_eigenvalue, quick_ritz
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
 from mgtheory.spectra.symmetry import EXACT, NEARLY, ROUNDED, asymmetry
 
@@ -237,6 +237,11 @@ class Level:
     def balanced(self) -> sp.csr_array:
         """A without the scales of its rows: what a coarse grid is made for."""
         return self.A if self.rows is None else sp.csr_array((1.0 / self.rows)[:, None] * self.A)
+
+    @cached_property
+    def fixed(self) -> NDArray[np.bool_]:
+        """Where a row of A fixes a value, shape (n,)."""
+        return fixed_values(self.A)
 
     @property
     def form_rows(self) -> NDArray[np.float64] | None:

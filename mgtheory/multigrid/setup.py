@@ -14,7 +14,7 @@ from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.aggregates import Aggregates, aggregates, pseudo_inverse
 from mgtheory.multigrid.coarse import DENSE, DirectSolver
-from mgtheory.multigrid.doubts import JUMP, about_symmetry, coupling_ratio, doubts, row_scales
+from mgtheory.multigrid.doubts import JUMP, about_symmetry, doubts, row_scales
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
 from mgtheory.multigrid.nullspace import coarse_nullspace
@@ -28,8 +28,6 @@ from mgtheory.spectra.bounds import couplings, entries
 from mgtheory.spectra.symmetry import row_maxima
 
 COARSEST = 64  # unknowns of the coarsest level by default
-# couplings over the diagonal, of that in most rows, below which a value is fixed
-FIXED = 0.1
 
 
 def make_level(
@@ -309,8 +307,7 @@ def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
     Those are fixed values, imposed by a row of the identity or a penalty: relaxation alone solves
     them, and a coarse grid would see the numbers of their rows.
     """
-    ratio = coupling_ratio(level.A)
-    kept = ratio >= FIXED * min(1.0, float(np.median(ratio)))
+    kept = ~level.fixed
     if kept.all() and level.rows is None:
         return P, R
     weights = kept if level.rows is None else kept / level.rows

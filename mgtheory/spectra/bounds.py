@@ -31,6 +31,7 @@ from mgtheory.spectra.ritz import LanczosEstimate, Operator, lanczos, square_ope
 
 # steps of a quick look at a spectrum: the bound is then 1.00 to 1.03 times the largest eigenvalue
 QUICK = 10
+FIXED = 0.1
 HIGHEST = 3  # m of an operator of order 2m that is looked for
 DENSE = 400  # up to this size the field of values is computed by dense eigenvalue problems
 ENTRIES = 4096  # up to this size an operator without an adjoint is written out: 128 MiB
@@ -257,6 +258,20 @@ def row_sums(A: sp.csr_array) -> NDArray[Any]:
     not."""
     sizes = sp.csr_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
     return np.asarray(sizes @ np.ones(A.shape[1], dtype=sizes.dtype))
+
+
+def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:
+    """sum_{j != i} |a_ij| over |a_ii|, shape (n,); 1 where the diagonal has a zero."""
+    diagonal = np.abs(A.diagonal())
+    ones = np.ones(diagonal.size)
+    return np.divide(row_sums(A) - diagonal, diagonal, out=ones, where=diagonal > 0.0)
+
+
+def fixed_values(A: sp.csr_array) -> NDArray[np.bool_]:
+    """Where a row fixes a value, as one of the identity or with a penalty does: its couplings are
+    less than `FIXED` of those in most rows, beside its diagonal."""
+    ratio = coupling_ratio(A)
+    return np.asarray(ratio < FIXED * min(1.0, float(np.median(ratio))))
 
 
 def quick_ritz(
