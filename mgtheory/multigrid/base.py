@@ -31,14 +31,15 @@ class MultigridSolver(ABC):
     setup_seconds
         Wall-clock time of the set-up.
     nullspace
-        Orthonormal basis of A's nullspace, shape (n, m), or None.
+        Orthonormal basis of A's nullspace, shape (n, m), or None; a sparse array where it is that
+        of a graph in several parts.
     rows
         D, shape (n,), where A = D S with a Hermitian S and the cycles are those of S; else None.
     """
 
     PASS_CYCLES: ClassVar[int] = 2
     setup_seconds: float = 0.0
-    nullspace: NDArray[Any] | None = None
+    nullspace: Any = None
     rows: NDArray[Any] | None = None
 
     def solve(

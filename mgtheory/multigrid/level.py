@@ -272,6 +272,8 @@ class Level:
         if choose_scaling(scaling, constant, self.operator.diagonal) == "identity":
             return None
         diagonal = self.operator.diagonal()
+        if not np.all(diagonal):  # an empty row, as of a node without edges, takes any number
+            diagonal = np.where(np.diff(self.A.indptr) == 0, np.abs(diagonal).max(), diagonal)
         if not np.all(diagonal):
             raise ValueError(
                 f"level {self.index}: the diagonal of A has {np.sum(diagonal == 0)} zeros, this"

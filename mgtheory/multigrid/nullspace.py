@@ -20,15 +20,12 @@ NULLSPACE = 1e-4
 # so much of x along the constants is a sign of a singular A
 DOMINANT = 100.0
 ROWS = 64  # looked at first: at the corner of a Dirichlet grid
-# of a graph that is not connected, each with its own constants; so many vectors are kept
-PARTS = 32
 
 
-def find_nullspace(
-    A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None
-) -> NDArray[Any] | None:
+def find_nullspace(A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None) -> Any:
     """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or where
-    A 1 = 0 to rounding the constants, of each part of a graph that is not connected."""
+    A 1 = 0 to rounding the constants, of each part of a graph that is not connected: then
+    sparse."""
     n = A.shape[0]
     if isinstance(nullspace, str):
         if nullspace != "auto":
@@ -61,20 +58,32 @@ def find_nullspace(
     return basis.astype(A.dtype)
 
 
-def _constants_of_parts(A: sp.csr_array) -> NDArray[Any]:
+def _constants_of_parts(A: sp.csr_array) -> Any:
     """The constants on each part of the unknowns that nothing joins to the others, shape (n, m),
-    orthonormal; on all of them where there are more than `PARTS`."""
+    orthonormal; sparse where there are several parts."""
     count, part = connected_components(couplings(A), directed=False)
-    if count > PARTS:
-        count, part = 1, np.zeros_like(part)
-    basis = np.zeros((part.size, count), dtype=A.dtype)
-    basis[np.arange(part.size), part] = np.bincount(part)[part] ** -0.5
-    return basis
+    values = (np.bincount(part)[part] ** -0.5).astype(A.dtype)
+    if count == 1:
+        return values[:, None]
+    return sp.csr_array((values, (np.arange(part.size), part)), shape=(part.size, count))
 
 
-def relative_image(A: sp.csr_array, basis: NDArray[Any]) -> float:
+def orthonormal(basis: Any) -> Any:
+    """The same span by orthonormal columns. Sparse ones are those of parts that have no unknown in
+    common; a part that has none any more is left out."""
+    if not sp.issparse(basis):
+        return np.linalg.qr(basis)[0]
+    size = np.sqrt(np.asarray(abs(basis).power(2).sum(axis=0)).reshape(-1))
+    return sp.csr_array(basis[:, size > 0.0] / size[size > 0.0][None, :])
+
+
+def relative_image(A: sp.csr_array, basis: Any) -> float:
     """The largest |A v| over |A| max |v|, row by row: how nearly the basis is in A's nullspace,
     whatever the scales of the rows."""
+    if sp.issparse(basis):
+        image = sp.coo_array(A @ basis)
+        whole = row_sums(A)[image.coords[0]] * np.abs(basis).max(axis=0).toarray()[image.coords[1]]
+        return float(np.max(np.abs(image.data) / whole, initial=0.0))
     return float(np.max(np.abs(_images(A, basis))))
 
 
@@ -122,7 +131,7 @@ def nearly_singular(x: NDArray[Any], image: float, below: float) -> str:
     )
 
 
-def barely_singular(A: sp.csr_array, N: NDArray[Any] | None) -> str:
+def barely_singular(A: sp.csr_array, N: Any) -> str:
     """A sentence if A N is not 0 to one rounding of its entries. Else empty."""
     if N is None or (image := relative_image(A, N)) <= float(np.finfo(A.dtype).eps):
         return ""
@@ -150,28 +159,26 @@ def singular_below(A: sp.csr_array) -> float:
     return 8.0 * float(np.finfo(A.dtype).eps)
 
 
-def coarse_nullspace(
-    basis: NDArray[Any] | None, restrictions: Sequence[Any], dtype: Any
-) -> NDArray[Any] | None:
+def coarse_nullspace(basis: Any, restrictions: Sequence[Any], dtype: Any) -> Any:
     """The nullspace on the coarsest level: the constants for the constants, else what R makes of
     the basis."""
     if basis is None:
         return None
     coarse = basis.astype(dtype)
     for R in restrictions:
-        coarse = R @ coarse
+        coarse = (R.tocsr() if sp.issparse(basis) else R) @ coarse
     if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
         coarse = np.ones_like(coarse)
-    return np.linalg.qr(coarse)[0]
+    return orthonormal(coarse)
 
 
-def without(N: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+def without(N: Any, v: NDArray[Any]) -> NDArray[Any]:
     """v without its component in the span of N's orthonormal columns."""
     return v - N @ (N.conj().T @ v)
 
 
 def range_split(
-    A: Any, N: NDArray[Any] | None, b: NDArray[Any]
+    A: Any, N: Any, b: NDArray[Any]
 ) -> Callable[[NDArray[Any]], tuple[NDArray[Any], float]]:
     """What splits a residual into its part in the range of A, which cycles reduce, and the norm of
     the rest along the nullspace N, 0 where it is rounding beside b.
@@ -193,7 +200,7 @@ def range_split(
     return split
 
 
-def left_nullspace(A: Any, N: NDArray[Any]) -> NDArray[Any] | None:
+def left_nullspace(A: Any, N: Any) -> Any:
     """An orthonormal basis L of the nullspace of A^*, shape (n, m), from that of A; None where it
     is not found.
 
@@ -206,5 +213,5 @@ def left_nullspace(A: Any, N: NDArray[Any]) -> NDArray[Any] | None:
     scales = symmetriser(A) if sp.issparse(A) else None
     if scales is None:
         return None
-    L = np.linalg.qr(scales[:, None] * N)[0].astype(N.dtype)
+    L = orthonormal(sp.diags_array(scales) @ N).astype(N.dtype)
     return L if relative_image(A.conj().T, L) <= NULLSPACE else None

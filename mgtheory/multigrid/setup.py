@@ -154,7 +154,7 @@ class Coarsening:
         if tensor is not None:
             A = sp.csr_array(tensor.todia(level.A.dtype))
         elif isinstance(self.transfers, Aggregates):
-            A = tidied(self.transfers.operator(level.index + 1), level.A.dtype)
+            A = tidied(self.transfers.operator(level.index + 1), level)
         else:
             A = galerkin(level) if again is None else again.equation.operator(shape)
         if not level.own_transfers:  # in the real type of the cycle
@@ -350,13 +350,20 @@ def _interval(level: Level) -> tuple[float, float] | None:
 def galerkin(level: Level) -> sp.csr_array:
     """R A P as a CSR array in A's type."""
     R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
-    return tidied(sp.csr_array(R @ level.A @ P), level.A.dtype)
+    return tidied(sp.csr_array(R @ level.A @ P), level)
 
 
-def tidied(coarse: sp.csr_array, dtype: np.dtype[Any]) -> sp.csr_array:
-    """A coarse operator without what is rounding beside the other entries of its row and its
-    column, and without empty rows; it may be changed."""
+def tidied(coarse: sp.csr_array, level: Level) -> sp.csr_array:
+    """A coarse operator R A P of a level without what is rounding beside the other entries of its
+    row and its column, or beside what the row is made of, and without empty rows; it may be
+    changed."""
     coarse.sum_duplicates()  # abs() would, and move the entries
+    alone = np.diff(coarse.indptr) == 1
+    if alone.any():  # of a part of a graph that is a single aggregate A leaves but rounding
+        R, P = (abs(sp.csr_array(T.tocsr())) for T in (level.R, level.P))
+        made_of = sp.csr_array(R.multiply(P.T)) @ np.abs(level.A.diagonal())
+        alone &= row_maxima(coarse) <= 50.0 * np.finfo(level.A.dtype).eps * made_of
+        coarse.data[np.repeat(alone, np.diff(coarse.indptr))] = 0.0
     sizes = np.abs(coarse.data)
     small = np.flatnonzero(sizes <= 1e-14 * np.max(sizes, initial=0.0))
     if small.size:
@@ -369,4 +376,4 @@ def tidied(coarse: sp.csr_array, dtype: np.dtype[Any]) -> sp.csr_array:
     if empty.any():  # every fine unknown around has a fixed value: nothing arrives here
         coarse = sp.csr_array(coarse + sp.diags_array(empty * np.max(sizes, initial=1.0)))
     coarse.sort_indices()
-    return coarse.astype(dtype)
+    return coarse.astype(level.A.dtype)
