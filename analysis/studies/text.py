@@ -241,6 +241,7 @@ def yardstick_text(grid: Grid, question: Question, name: str) -> tuple[str, str]
 def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
     """A number of `STARTS` for every compared value, and whether it goes with the first measure."""
     measure, parts, all_ranks = question.measures[0], [], []
+    counts: list[int] = []
     start, known = STARTS[name], grid.known(name)
     for panel, places in grid.panels(question.along).items():
         places = {along: place for along, place in places.items() if place in known}
@@ -253,7 +254,11 @@ def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
         if not body:
             continue
         ranks = [start_rank(grid, place, measure, name, around=True) for place in places.values()]
-        all_ranks += [rank for rank in ranks if rank is not None]
+        for place, rank in zip(places.values(), ranks):
+            if rank is not None:
+                all_ranks.append(rank)
+                known_there = [cell.at_start(name) for cell in grid.cells[place].values()]
+                counts.append(sum(value is not None for value in known_there))
         if any(rank is not None for rank in ranks):
             body.append(["*rank correlation*", *("" if r is None else f"{r:+.2f}" for r in ranks)])
         title = f"{place_text(panel)}: " if panel else ""
@@ -269,9 +274,15 @@ def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
     if all_ranks:
         asked += f" Last line: {correlated}."
         low, high = f"{min(all_ranks):+.2f}", f"{max(all_ranks):+.2f}"
-        finding = f"{correlated} is {low if low == high else f'{low} to {high} at each place'}."
+        told = low if low == high else f"{low} to {high} at each place"
+        finding = f"{correlated} is {told}, of {_span(counts)} values each."
     title = f"### {start.title[0].upper()}{start.title[1:]} at the start"
     return "\n\n".join([title, asked, *parts]), finding
+
+
+def _span(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _escaped(text: str) -> str:
@@ -299,6 +310,9 @@ def start_rank(
 
 def _from(value: float, best: float) -> float:
     return abs(math.log(value / best)) if value else math.inf
+
+
+ROUNDING = 1e-12  # of differences of losses and of fractions
 
 
 def verdict_of(difference: Estimate, measure: Measure) -> str:
@@ -355,8 +369,10 @@ def mean_text(cell: Cell, name: str) -> str:
 
 
 def _interval(difference: Estimate, measure: Measure) -> str:
-    given = (difference.mean, difference.low, difference.high)
-    mean, *ends = (f"{measure.unit * x:+.{measure.digits}f}" for x in given if x is not None)
+    given = [x for x in (difference.mean, difference.low, difference.high) if x is not None]
+    # a mean of 0 but for rounding has no sign; the end of an interval keeps its own
+    given = [x if abs(x) > ROUNDING else 0.0 for x in given]
+    mean, *ends = (f"{measure.unit * x:+.{measure.digits}f}" for x in given)
     return f"{mean} [{', '.join(ends)}]" if ends else mean
 
 

@@ -264,3 +264,47 @@ def test_what_nothing_beats_in_both():
     assert undominated(points, smaller=True) == {4}
     kinds = [kind_of(name) for name in ("q4, width 8", "preact_mgnet", "ResNet-8", "regular")]
     assert kinds == ["Poly-MgNet", "MgNet", "ResNet", None]
+
+
+def test_intervals_of_several_places_lie_apart_and_those_of_the_searched_on_one_another(ax):
+    """In the order of the legend, around the tick, never nearer to the next place than to their
+    own."""
+    made = grid()
+    (places,) = made.panels(QUESTION.along).values()
+    draw_along(ax, made, places, "train_loss", question=QUESTION)
+    at = [box.lines[0].get_xdata() for box in ax.containers]  # a, b, other, mine
+    np.testing.assert_array_equal(at[0], at[1])
+    first = np.array([x[0] for x in at[1:]])
+    np.testing.assert_allclose(first, [-0.06, 0.0, 0.06], atol=1e-12)
+    many = [f"start {k}" for k in range(30)]
+    points = [
+        ({"model.name": q, "start": s}, {"train_loss": 1.0}) for s in many for q in ("a", "b")
+    ]
+    made = Grid.of(points, "start")
+    question = Question.of({**GIVEN, "along": "model.name"})
+    (places,) = made.panels(question.along).values()
+    ax.clear()
+    draw_along(ax, made, places, "train_loss", question=question)
+    first = np.array([box.lines[0].get_xdata()[0] for box in ax.containers])
+    assert np.diff(first).min() > 0
+    assert np.abs(first).max() < 0.4
+
+
+def test_factors_have_plain_numbers_and_one_name_of_the_axis_a_row():
+    rows = [
+        ({"problem": p, "degree": k, "smoother": s}, {"factor": 0.4 / k})
+        for p in ("one", "two")
+        for k in (1, 2, 4)
+        for s in ("a", "b")
+    ]
+    question = Question.of(
+        {"title": "x", "compare": "smoother", "along": "degree", "measures": ["factor"]}
+    )
+    with paper():
+        made = study_figure(Grid.of(rows, "smoother"), question)
+        made.canvas.draw()
+        left, right = made.axes
+        assert (left.get_ylabel(), right.get_ylabel()) == ("convergence factor", "")
+        shown = [text.get_text() for text in left.get_yticklabels()]
+        assert {"0.1", "0.2"} <= set(shown)
+        assert {text.get_text() for text in left.get_yticklabels(minor=True)} <= {""}

@@ -213,7 +213,7 @@ def test_max_modulus_goes_with_the_loss():
     assert "| `f` | 0.2 |" in text  # sqrt(0.1 * 0.4)
     # by rank: distances 0, ln 2, ln 1.8, ln 4.06, ln 4.2, ln 40; one pair is exchanged
     assert "| *rank correlation* | +0.94 |" in text
-    assert finding.endswith(" is +0.94.")
+    assert finding.endswith(" is +0.94, of 6 values each.")
     assert Grid.of(results(), "start").starts == []
     # the same for all that is compared: nothing to show, no correlation with a constant
     alike = [(point, row | {"max_modulus": [point["seed"] + 1.0]}) for point, row in given]
