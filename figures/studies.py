@@ -16,7 +16,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from analysis.studies.grid import COSTS, MEASURES, STARTS, Grid, Measure, Place, Question
+from analysis.studies.grid import Grid, Place
+from analysis.studies.question import COSTS, MEASURES, STARTS, Measure, Question
 from analysis.studies.text import axis_text, place_text
 from figures.curves import plain_labels
 from figures.names import FRONT, IF_ROOM, NAME, place_names
@@ -63,7 +64,7 @@ def study_figure(grid: Grid, question: Question) -> Figure:
     """The figure of one scale: a row a measure; a column for every panel, or, where nothing runs
     along an axis and weights or operations differ, for every cost."""
     names = [name for name in question.measures if name in grid.measures]
-    places = question.panels(grid)
+    places = grid.panels(question.along)
     # the time, of this machine, stands in the table alone where there is room for two
     costs = [cost for cost in COSTS if _costs(grid, cost)][:2] if question.along is None else []
     if all(len({x for _, x, _ in _costs(grid, cost)}) < 2 for cost in costs if cost != "seconds"):

@@ -141,6 +141,8 @@ def longest_step(
     """
     check_degree(degree, family="the longest step", most=MAX_STEP_DEGREE)
     M = check_amplification(amplification)
+    if M * np.finfo(float).eps >= 1:  # of q(0) = 1 nothing is left beside M
+        raise _lost(degree, M)
     intervals: tuple[Interval, ...] = ()
     if points is None:
         scale = check_number(radius, "radius", "larger than 0")
@@ -186,13 +188,19 @@ def longest_step(
         cuts = exchanged(basis, cuts, there, c, M)
     # scored as it is returned: a root on a point far outside of the others may not round to it
     if best is None or np.abs(best.polynomial(candidates(best.polynomial))).max() > M * (1 + SLACK):
-        raise ValueError(
-            f"degree is {degree}, but the set has points so far apart that the rounding of a root"
-            f" leaves more than {M:g} there: take a lower degree, or leave outlying points out"
-        )
+        raise _lost(degree, M)
     return replace(
         best,
         polynomial=best.polynomial.scaled(scale),
         step=best.step / scale,
         bound=best.bound / scale,
+    )
+
+
+def _lost(degree: int, M: float) -> ValueError:
+    return ValueError(
+        f"degree is {degree} and the amplification {M:g}, but the rounding of a root leaves more"
+        " than that on the set, as it does where points are far apart, or beside an immense"
+        " amplification: take a lower degree or a smaller amplification, or leave outlying points"
+        " out"
     )

@@ -22,9 +22,11 @@ IMAGES = (
 )
 # Pillow's names of what is read; of each the depth in the file is known
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
-# modes of Pillow with at most 8 bits a channel -> what is made of them
-_MODES = dict.fromkeys(("1", "L", "LA"), "L")
-_MODES |= dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"), "RGB")
+# modes of Pillow with at most 8 bits a channel -> what is made of them, one after the other:
+# colours are divided by their alpha first, and of a palette with it Pillow warns but for RGBA
+_MODES = dict.fromkeys(("1", "L", "LA"), ("L",)) | {"La": ("LA", "L")}
+_MODES |= dict.fromkeys(("PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"), ("RGB",))
+_MODES |= dict.fromkeys(("P", "RGBa"), ("RGBA", "RGB"))
 EXPECTED = f"expected [train|val|test/]class/image with {', '.join(IMAGES)}"
 DEEP = "; only 8-bit images are allowed: scale the values to 0 to 255"
 SHOWN = 10  # of the images that cannot be read
@@ -97,7 +99,9 @@ def pixels(image: Image.Image, size: int | tuple[int, int] | None = None) -> NDA
     width), scaled and cut to it. ValueError for more than 8 bits a channel."""
     if image.mode not in _MODES:
         raise ValueError(f"{image.mode} pixels{DEEP}")
-    picture = ImageOps.exif_transpose(image).convert(_MODES[image.mode])
+    picture = ImageOps.exif_transpose(image)
+    for mode in _MODES[image.mode]:
+        picture = picture.convert(mode)
     if image.mode in ("P", "PA"):
         colours = np.asarray(picture)
         if (colours == colours[..., :1]).all():

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
 from mgtheory.polynomials.factors import FACTORS, Factor, horner
@@ -166,7 +166,8 @@ class Coefficients(nn.Module):
 
     def _trained(self) -> tuple[Tensor, ...]:
         if FACTORS[self.kind].parameters is None:
-            return cast("Tensor", self.c).unbind()
+            terms = cast("Tensor", self.c).unbind()
+            return tuple(terms[i] for i in range(self.degree))  # torch.fx unpacks no tuple
         return tuple(getattr(self, name) for name in self.names)
 
     def _weights(self, trained: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -259,6 +260,7 @@ def assign(module: nn.Module, name: str, value: Tensor) -> None:
             raise ValueError(f"{what} has a parametrization that cannot give its start{why}")
 
 
+@fx.wrap
 def _scaled(term: Any, r: Tensor) -> Tensor:
     """term r, the coefficient first spread over the channels: its gradient is then summed per
     channel, in one pass with a batch norm's."""

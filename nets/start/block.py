@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from mgtheory import InitialCoefficients
 from nets.defaults import own_defaults
@@ -186,27 +186,27 @@ class PolynomialBlock(nn.Module):
     def forward(self, x: Tensor, f: Tensor | None = None) -> Tensor:
         """y of x, shape (images, channels, *grid); with f of the same shape the steps go towards
         A u = f, else f is 0."""
-        if x.ndim != self.dim + 2:
-            raise ValueError(
-                f"the input has shape {tuple(x.shape)}, a block with dim={self.dim} needs"
-                f" {self.dim + 2} axes: (images, channels, grid); give dim to the block"
-            )
-        # of another number of channels: torch says so below
-        if self._waits and not x.is_meta and x.shape[1] == self.level.A.in_channels:
-            self._start_once(x.shape[2:])
+        _check_axes(x, self.dim)
+        if self._waits:
+            self._start_once(x)
         residual = -self.level.A(x)
         return cast("Tensor", self.level(residual if f is None else f + residual, x)[0])
 
-    def _start_once(self, size: Sequence[int]) -> None:
-        """The start, unless `started` says that it was: a copy made before it may since have got
-        the weights of a started block, as a running mean of weights does."""
+    def _start_once(self, x: Tensor) -> None:
+        """The start for the grid of this input, unless `started` says that it was: a copy made
+        before it may since have got the weights of a started block, as a running mean of weights
+        does."""
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        traced = traced or isinstance(x, fx.Proxy)
+        # of another number of channels: torch says so
+        if not traced and (x.is_meta or x.shape[1] != self.level.A.in_channels):
+            return
         steps = self.level.smoothing_steps
         if traced or not all(cast("Coefficients", one.coefficients).settable for one in steps):
             raise RuntimeError(
                 "a PolynomialBlock that was not started cannot be traced, nor take other weights:"
                 " give start_size, call start(size) or pass one batch before torch.compile,"
-                " torch.export, torch.jit or torch.func"
+                " torch.export, torch.fx, torch.jit or torch.func"
             )
         if not self.started:
             if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
@@ -219,7 +219,7 @@ class PolynomialBlock(nn.Module):
             # a compiled network takes over behind this: nothing of the start is for its tracer
             tracer = "torch._dynamo" in sys.modules
             start = torch.compiler.disable(self._start_at) if tracer else self._start_at  # type: ignore[no-untyped-call]
-            start(size)
+            start(x.shape[2:])
         self._waits = False
 
     def _start_at(self, size: Sequence[int]) -> None:
@@ -242,6 +242,15 @@ class PolynomialBlock(nn.Module):
         if f"{prefix}started" not in state and whole and not self.started.is_meta:
             self.started.fill_(1.0)  # parameters without buffers: a start would overwrite them
         self._waits = self.started.is_meta or not self.started
+
+
+@fx.wrap  # whose tracer asks no input for its shape
+def _check_axes(x: Tensor, dim: int) -> None:
+    if x.ndim != dim + 2:
+        raise ValueError(
+            f"the input has shape {tuple(x.shape)}, a block with dim={dim} needs {dim + 2} axes:"
+            " (images, channels, grid); give dim to the block"
+        )
 
 
 @dataclass(frozen=True)

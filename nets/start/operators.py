@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nets.models.blocks import Conv
-from nets.models.coefficients import assign
+from nets.models.coefficients import assign, is_settable
 from nets.models.options import check_counts, check_number, one_of
 from nets.models.paddings import padding_of
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectra
@@ -49,6 +49,9 @@ def dense_kernel(operator: Conv) -> NDArray[np.float64]:
             f"the weights of A are {operator.weight.dtype}, and spectra are of real ones: start a"
             " block, and read its spectrum, in a real precision"
         )
+    if not is_settable(operator, "weight"):  # computed before every pass, as by old hooks of torch
+        with torch.no_grad():
+            operator(operator.weight.new_zeros(1, operator.in_channels, *operator.kernel_size))
     weight = operator.weight.detach().double().cpu().numpy()
     channels, width = weight.shape[:2]
     rows = np.arange(channels)[:, None]

@@ -129,7 +129,8 @@ def _shown(value: float | None) -> str | None:
 @dataclass(frozen=True, repr=False)
 class InitReport:
     """How a model was started: scheme, options, operators, each level, the initial coefficients
-    that were used, and the size of the features that the classifier reads (None: not measured)."""
+    that were used, the size of the features that the classifier reads (None: not measured), and in
+    words what else a run's summary says of it, as where its weights came from."""
 
     model: Mapping[str, Any] | None
     scheme: str
@@ -139,6 +140,7 @@ class InitReport:
     levels: tuple[LevelReport, ...]
     sources: tuple[InitialCoefficients, ...] = ()
     features: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """One line; `to_dict` has all of it."""
@@ -199,6 +201,7 @@ class InitReport:
             "levels": [level.to_dict() for level in self.levels],
             "source": sources[0] if sources else None,
             "sources": sources,
+            "notes": list(self.notes),
         }
 
     @classmethod
@@ -211,11 +214,12 @@ class InitReport:
                 f"not a report of a network's start: needs kind {KIND!r} and schema 1 to {SCHEMA}"
             )
         try:
-            former = {"features": None}  # reports of older versions do not have it
+            former = {"features": None, "notes": ()}  # reports of older versions have neither
             values = {field.name: ({**former, **data})[field.name] for field in fields(cls)}
             values["size"] = int(data["size"][0]), int(data["size"][1])
             values["levels"] = tuple(map(LevelReport.from_dict, data["levels"]))
             values["sources"] = tuple(map(InitialCoefficients.from_dict, data["sources"]))
+            values["notes"] = tuple(map(str, values["notes"]))
             return cls(**values)
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"the report of a network's start is damaged: {error}") from error

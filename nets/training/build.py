@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,12 +61,9 @@ def _options(config: TrainConfig) -> dict[str, Any]:
     return given
 
 
-def build(
-    config: TrainConfig, data: DataSet, *, report: Callable[[str], None] = warnings.warn
-) -> tuple[nn.Module, dict[str, Any]]:
-    """(model, report): the configured model for a data set, started by its seed; with
-    `init.weights`, one line to `report` says which of them were taken; another which of its blocks
-    images do not reach."""
+def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]]:
+    """(model, report): the configured model for a data set, started by its seed; of the report's
+    notes one says which of `init.weights` were taken, another which blocks images do not reach."""
     generator = torch.Generator().manual_seed(config.train.seed)
     channels, height, width = data.shape
     given = {"in_channels": channels, "num_classes": len(data.classes)} | _options(config)
@@ -79,8 +74,7 @@ def build(
             " options say otherwise"
         )
     init = config.init
-    if init.weights is not None:
-        report(_take(model, init.weights, data))
+    notes = [_take(model, init.weights, data)] if init.weights is not None else []
     moments = data.normalisation(config.data.mean, config.data.std)
     rows = _spread(data.train, affordable(SAMPLE, (height, width)))
     sample = normalise(torch.from_numpy(data.images[rows]), *moments)
@@ -90,7 +84,7 @@ def build(
     blocks = start_blocks(model, sample, generator=generator)
     own = [(n, one) for n, one in model.named_modules() if isinstance(one, PolynomialBlock)]
     if idle := [name for name, one in own if one.dim == 2 and not one.started]:
-        report(
+        notes.append(
             "no block is shown as a level, for these are given nothing of the images:"
             f" {', '.join(idle)}"
         )
@@ -98,7 +92,7 @@ def build(
     said: dict[str, Any] = {"levels": blocks.levels} if blocks.levels else {"scheme": init.scheme}
     if blocks.features is not None:
         said |= {"options": blocks.options, "features": blocks.features}
-    return model, replace(started, **said).to_dict()
+    return model, replace(started, **said, notes=tuple(notes)).to_dict()
 
 
 def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

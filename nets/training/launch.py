@@ -43,6 +43,13 @@ def joined() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
+def devices_here(section: TrainSection) -> int:
+    """As how many processes a run is trained on this machine: for "auto", one for each GPU."""
+    if section.devices != "auto":
+        return section.devices
+    return max(1, torch.cuda.device_count()) if section.accelerator in ("auto", "cuda") else 1
+
+
 def launched_fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
     """A launched Fabric; several devices run as DDP, started here or by torchrun or Slurm."""
     named: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps}
@@ -60,7 +67,7 @@ def launched_fabric(section: TrainSection, request: StopRequest | None = None) -
             " or give a run on several devices, which sets it, a program of its own"
         )
     if devices == "auto" and world == section.nodes == 1:
-        devices = max(1, torch.cuda.device_count()) if kind in ("auto", "cuda") else 1
+        devices = devices_here(section)
     several = world > 1 or section.nodes > 1 or devices != 1
     if (
         world == 1

@@ -110,8 +110,7 @@ def train(
         if state == "resume":
             check_data(out, data)
         begun = begun_model(out) if state == "resume" else None
-        taken: list[str] = []
-        model, report = begun or build(config, data, report=taken.append)
+        model, report = begun or build(config, data)
         if config.train.select == "best" and not len(data.validation):
             raise ValueError(
                 "train.select is best, but there are no validation images; set data.validation > 0"
@@ -129,7 +128,6 @@ def train(
                 "opening": opening,
             }
             run = Run(config, out, fabric, trainer, report, begun=begun is not None, **watched)
-            run.notes += taken
             return run.execute(request)
 
 

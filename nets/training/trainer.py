@@ -180,6 +180,8 @@ class Trainer:
         loss = F.cross_entropy(scores, target, label_smoothing=smoothing, reduction="sum")
         # the ranks' gradients are averaged: together, the mean over the batch
         self.fabric.backward(loss * (self.world / total))
+        if self.world > 1:
+            self._check_gradients()
         if config.clip:
             self.fabric.clip_gradients(
                 self.model, self.prepared, max_norm=config.clip, error_if_nonfinite=False
@@ -192,6 +194,18 @@ class Trainer:
             sums["seen"] += len(labels)
             first_bad = (sums["bad"] < 0) & ~torch.isfinite(loss.detach())
             sums["bad"].copy_(torch.where(first_bad, self.number, sums["bad"]))
+
+    def _check_gradients(self) -> None:
+        """ValueError for trained parameters without a gradient: the ranks' means wait for them."""
+        named = self.raw.named_parameters()
+        if idle := [name for name, one in named if one.requires_grad and one.grad is None]:
+            more = f" and {len(idle) - 4} more" if len(idle) > 4 else ""
+            raise ValueError(
+                f"the loss does not depend on {', '.join(idle[:4])}{more} of"
+                f" {self.config.model.name} at step {self.step + 1}: on several devices every"
+                " parameter needs a gradient in every step; leave them out, freeze them by"
+                " requires_grad_(False), or train on one device (train.devices=1)"
+            )
 
     @property
     def total_steps(self) -> int:

@@ -34,7 +34,7 @@ def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str
     failed: dict[str, str] = {}
     missing = study.missing
     done = len(study.runs) - len(missing)
-    if jobs > 1 and (wide := [run.folder.name for run in missing if run.devices != (1, 1)]):
+    if jobs > 1 and (wide := [run.folder.name for run in missing if not run.alone]):
         raise ValueError(
             f"jobs is {jobs}, but {wide[0]} has several devices, for each of which the whole study"
             " is begun again; take 1, or train it alone first"

@@ -127,9 +127,18 @@ class Run:
 
     @property
     def devices(self) -> tuple[int, int]:
-        """(processes on a machine, machines) that train it together."""
+        """(processes on a machine, machines) that train it together; those of "auto" its machine
+        tells."""
         section = self.train_config.train
         return 1 if section.devices == "auto" else section.devices, section.nodes
+
+    @property
+    def alone(self) -> bool:
+        """Whether one process trains it on this machine."""
+        from nets.training.launch import devices_here
+
+        section = self.train_config.train
+        return bool(devices_here(section) == section.nodes == 1)
 
 
 def _load(config: str, settings: Mapping[str, Any]) -> Any:

@@ -33,7 +33,7 @@ class Heard:
 class SmootherRun(Run):
     """One smoother on one problem at one degree. `seed` draws the error that is reduced."""
 
-    devices = (1, 1)
+    devices, alone = (1, 1), True
 
     @property
     def _given(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 
 import nets
 from nets.config import load_config
+from nets.models.registry import MODELS, ModelEntry
 from nets.training.folder import lock_run, read_summary
 
 SETS = [
@@ -120,3 +121,40 @@ def test_what_refuses_the_first_process_is_said_by_it_alone(tmp_path, pair, refu
     first, second = ((tmp_path / f"said{rank}").read_text() for rank in range(2))
     assert first.startswith("FileNotFoundError: " if sets else "Busy: ")
     assert second == ENDED
+
+
+class Idle(torch.nn.Module):
+    """A linear layer on the average colour, beside one that is used in some steps alone."""
+
+    def __init__(self, *, in_channels=1, num_classes=10, frozen=False):
+        super().__init__()
+        self.fc = torch.nn.Linear(in_channels, num_classes)
+        self.other = torch.nn.Linear(in_channels, num_classes).requires_grad_(not frozen)
+        self.steps = 0
+
+    def forward(self, x):
+        x = x.mean(dim=(2, 3))
+        self.steps += self.training
+        return self.fc(x) + (self.other(x) if self.steps % 3 else 0.0)
+
+
+def test_parameters_without_a_gradient_are_named(tmp_path, pair, monkeypatch):
+    """Every process waits for the others' gradients, and told of DDP's trouble as of a fault of the
+    program; without them two processes are one."""
+    monkeypatch.setitem(MODELS, "idle", ModelEntry(Idle, "two linear layers"))
+    sets = ["model=idle", "init=none", "epochs=1", "mixup=0", "ema=0"]
+    sets += [f"model.{key}=null" for key in ("width", "levels", "placement")]
+    joined(pair(tmp_path / "two", reporting, *sets))
+    for rank in range(2):
+        said = (tmp_path / f"said{rank}").read_text()
+        assert said == (
+            "ValueError: the loss does not depend on other.weight, other.bias of idle at step 3: on"
+            " several devices every parameter needs a gradient in every step; leave them out,"
+            " freeze them by requires_grad_(False), or train on one device (train.devices=1)"
+        )
+    sets += ["model.options.frozen=true"]
+    assert joined(pair(tmp_path / "frozen", run, *sets)) == [0, 0]
+    run(tmp_path / "one", *sets)
+    expected, found = (nets.load(tmp_path / name).state_dict() for name in ("one", "frozen"))
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], atol=1e-6, rtol=1e-5, msg=name)

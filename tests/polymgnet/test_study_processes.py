@@ -105,10 +105,12 @@ def test_workers_share_the_threads(file, monkeypatch, allowed, jobs, threads):
     assert shared == [threads]
 
 
-def test_runs_of_several_devices_are_trained_in_turn(file, refused):
+@pytest.mark.parametrize("devices", ["2", '"auto"'])
+def test_runs_of_several_devices_are_trained_in_turn(file, refused, monkeypatch, devices):
     """For each device the program is begun again: side by side, the processes of one run joined
     those of another and averaged their gradients."""
-    file.write_text(file.read_text().replace("epochs = 1", "epochs = 1\ndevices = 2"))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    file.write_text(file.read_text().replace("epochs = 1", f"epochs = 1\ndevices = {devices}"))
     said = refused("study", file, "--jobs", 2)
     assert "jobs is 2, but " in said
     assert "has several devices" in said

@@ -225,11 +225,20 @@ def test_wrong_values_are_refused(options, message):
         (3, [1.0, 2.0], "a polynomial of degree 2 vanishes on the 2 points"),
         (1, [0.0, 0.0], "all 0"),
         (2, [1.0, np.nan, 2.0], "finite"),
-        (3, [*np.linspace(1, 2, 60), 1e7], "points so far apart"),
-        (6, [*np.linspace(1, 2, 60), 1e7], "points so far apart"),
-        (6, [*np.linspace(-1, 1, 60), -1e4], "points so far apart"),
+        (3, [*np.linspace(1, 2, 60), 1e7], "points are far apart"),
+        (6, [*np.linspace(1, 2, 60), 1e7], "points are far apart"),
+        (6, [*np.linspace(-1, 1, 60), -1e4], "points are far apart"),
     ],
 )
 def test_sets_without_a_longest_step_are_refused(degree, points, message):
     with pytest.raises(ValueError, match=message):
         longest_step(degree, points=points)
+
+
+def test_an_immense_amplification_is_named_where_a_disc_has_no_points_far_apart():
+    with pytest.raises(
+        ValueError, match=r"amplification 1e\+20, .*take .* a smaller amplification"
+    ):
+        longest_step(4, amplification=1e20)
+    with pytest.raises(ValueError, match=r"take .* a smaller amplification"):
+        longest_step(2, points=np.linspace(-1, 1, 200), amplification=1e16)

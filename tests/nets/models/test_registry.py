@@ -373,6 +373,19 @@ def test_drawn_weights_are_uniform_as_torch_draws_them(name):
         assert weight.mean() == pytest.approx(0, abs=5 * (3 * weight.numel()) ** -0.5)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_traced_graph_is_the_model(name):
+    """By torch.fx, for whoever asks a network for what it has inside, as torchvision does."""
+    model, x = small(name), images()
+    traced = torch.fx.symbolic_trace(copy.deepcopy(model))
+    for one in (traced, model):
+        loss_of(one, x).backward()
+    own = dict(model.named_parameters())
+    assert dict(traced.named_parameters()).keys() == own.keys()
+    for key, p in traced.named_parameters():
+        torch.testing.assert_close(p.grad, own[key].grad)
+
+
 class Pixels(nn.Module):
     """A model without channels of its own: one linear layer."""
 

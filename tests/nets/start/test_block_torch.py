@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations, parametrize, prune
+from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm
 from torch.optim.swa_utils import AveragedModel
 
 import nets
@@ -111,10 +111,12 @@ def test_a_weight_norm_starts_as_the_block_without_it(operator):
     [
         (parametrizations.spectral_norm, "has a parametrization that cannot give its start"),
         (lambda A: prune.l1_unstructured(A, "weight", amount=0.5), "is computed from other"),
+        (spectral_norm, "is computed from other"),
     ],
 )
 def test_an_operator_that_cannot_be_set_is_kept_or_refused(change, message):
-    """It was left as it was, and the report was of what it should have been."""
+    """It was left as it was, and the report was of what it should have been, or by an old hook,
+    which norms A before a pass, of the A before it."""
     for operator in ("laplacian", "shifted"):
         made = block(operator=operator)
         change(made.level.A)
@@ -172,12 +174,17 @@ def test_what_cannot_be_started_under_a_transformation_says_so():
         lambda: call(made, copies, (x,)),
         lambda: torch.vmap(lambda p, b: call(made, (p, b), (x,)))(*stacked),
         lambda: torch.jit.trace(made, x),
+        lambda: torch.fx.symbolic_trace(nn.Sequential(made)),
     ):
         with pytest.raises(RuntimeError, match=message):
             run()
         assert not made.started
     torch.testing.assert_close(call(made, own, (x,)), made(x))
     torch.testing.assert_close(torch.jit.trace(made, x)(2 * x), made(2 * x))
+    traced = torch.fx.symbolic_trace(nn.Sequential(made))
+    torch.testing.assert_close(traced(2 * x), made(2 * x))
+    with pytest.raises(ValueError, match=r"has shape \(3, 6, 7\), a block with dim=2 needs 4 axes"):
+        traced(x[0])
 
 
 def test_an_input_of_other_channels_does_not_start_it():

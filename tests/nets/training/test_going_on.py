@@ -218,3 +218,19 @@ def test_left_out_files_are_in_the_first_line_and_the_summary(tmp_path, capsys):
     assert f"on folder:{folder} (left out: 1 .avif), init" in said
     assert summary.notes == ["left out of the data: 1 .avif"]
     assert json.loads((tmp_path / "run/summary.json").read_text())["notes"] == summary.notes
+
+
+def test_where_the_weights_came_from_is_said_of_an_interrupted_run_too(tmp_path):
+    """What was found while it was built, that one of its earlier parts built."""
+    source, whole, parts = tmp_path / "source", tmp_path / "whole", tmp_path / "parts"
+    run(source, 1)
+    sets = ["init=none", "init.operator=keep", f"init.weights={source}/model.safetensors"]
+    notes = run(whole, 2, *sets).notes
+    assert any(one.endswith(f"tensors of weights from {source}/model.safetensors") for one in notes)
+    assert not run(parts, 2, *sets, stop=stopping_at(1)).finished
+    (source / "model.safetensors").unlink()  # they were taken
+    for epochs in (2, 2):
+        assert run(parts, epochs, *sets, resume=True).notes == notes
+    assert bits(whole) == bits(parts)
+    longer = run(parts, 3, *sets, resume=True).notes
+    assert [one for one in longer if one in notes] == notes
