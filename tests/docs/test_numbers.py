@@ -19,6 +19,8 @@ NAMES = {
     "p": "model.placement",
     "s": "init.scheme",
     "levels": "model.levels",
+    "lr": "optim.lr",
+    "c": "optim.coefficient_lr",
     "start": "start",
     "model": "model",
 }
@@ -257,6 +259,41 @@ SENTENCES = [
             {"start": "laplacian, bounded:features=0.6"},
             m="q2",
         ),
+    ),
+    (
+        "docs/choosing.md",
+        "than q2 by 0.047, and by {0:.3f}, {1:.3f} to {2:.3f}, at",
+        lambda: difference(
+            "rates-digits", {"m": "q2"}, {"m": "q8"}, "train_loss", **DEFAULT, lr=0.04
+        ),
+    ),
+    (
+        "docs/choosing.md",
+        "With q8 `constant` is behind by {0:.3f} ({1:.3f} to {2:.3f}, p = {3:.2f} by itself)",
+        lambda: difference(
+            "rates-digits", {"s": "constant"}, DEFAULT, "train_loss", m="q8", lr=0.04
+        ),
+    ),
+    (
+        "docs/choosing.md",
+        "and {0:.1f} points there ({1:.1f} to {2:.1f}, p < 0.001)",
+        lambda: difference("rates-digits", DEFAULT, {"s": "chebyshev4"}, m="q8", lr=0.04),
+    ),
+    *(
+        (
+            "docs/choosing.md",
+            sentence,
+            lambda m=m, one=one, other=other, measure=measure: difference(
+                "coefficients-digits", {"c": one}, {"c": other}, measure, **DEFAULT, m=m
+            ),
+        )
+        for sentence, one, other, measure, m in (
+            ("is {0:.3f} higher ({1:.3f} to {2:.3f} with q2,", 0, 0.2, "train_loss", "q2"),
+            ("with q2, {1:.3f} to {2:.3f} with q8)", 0, 0.2, "train_loss", "q8"),
+            ("gain with q2: {0:.3f} in loss ({1:.3f} to {2:.3f})", 0, 20, "train_loss", "q2"),
+            ("and {0:.1f} points ({1:.1f} to {2:.1f}), and", 20, 0, "test_accuracy", "q2"),
+            ("gain nothing in loss ({0:.3f}, {1:.3f} to {2:.3f})", 0, 20, "train_loss", "q8"),
+        )
     ),
 ]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from analysis.studies.grid import Grid
-from analysis.studies.question import MEASURES
 from polymgnet import study
 from polymgnet.study.plan import scales_of
 
@@ -48,37 +47,3 @@ def test_pairs_that_the_readme_tells_and_the_page_has_not(ahead, behind, said):
     assert f"{100 * pair.low:.1f} to {100 * pair.high:.1f}" == said
     for page in ("README.md", "docs/choosing.md"):
         assert said in " ".join((ROOT / page).read_text(encoding="utf-8").split())
-
-
-@pytest.mark.parametrize(
-    ("study", "compare", "where", "ahead", "behind", "measure", "said"),
-    [
-        *(
-            ("rates", "init.scheme", {"model.name": "q8", "optim.lr": 0.04}, *pair)
-            for pair in (
-                ("constant", "bounded:features=0.6", "train_loss", "0.002 to 0.020"),
-                ("bounded:features=0.6", "chebyshev4", "test_accuracy", "3.2 to 6.7"),
-            )
-        ),
-        *(
-            ("coefficients", "optim.coefficient_lr", {"model.name": "q2"}, *pair)
-            for pair in (
-                ("0", "0.2", "train_loss", "-0.002 to 0.004"),
-                ("0", "20", "train_loss", "0.023 to 0.049"),
-                ("20", "0", "test_accuracy", "0.3 to 2.4"),
-            )
-        ),
-    ],
-)
-def test_what_choosing_tells_of_rates(study, compare, where, ahead, behind, measure, said):
-    """Of the default start, where the coefficients' rate is compared."""
-    rows = (ROOT / f"studies/rows/{study}-digits.jsonl").read_text().splitlines()
-    found = Grid.of([(row["point"], row) for row in map(json.loads, rows)], compare)
-    if compare != "init.scheme":
-        where = where | {"init.scheme": "bounded:features=0.6"}
-    (place,) = [one for one in found.cells if dict(one) == where]
-    pair = found.test(measure, place, ahead, behind).difference
-    unit, digits = MEASURES[measure].unit, 1 if measure == "test_accuracy" else 3
-    assert f"{unit * pair.low:.{digits}f} to {unit * pair.high:.{digits}f}" == said
-    text = (ROOT / "docs/choosing.md").read_text(encoding="utf-8")
-    assert said in " ".join(text.split())
