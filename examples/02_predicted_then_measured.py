@@ -34,14 +34,14 @@ def measured(smoother):
 
 # %%
 figure, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
-for family, colour in (("chebyshev", "C0"), ("chebyshev4", "C1")):
+for family, colour, mark in (("chebyshev", "C0", "o"), ("chebyshev4", "C1", "s")):
     starts = [polymgnet.derive(family, k, problem) for k in degrees]
     predicted = [
         polymgnet.two_grid_factor(problem, start, pre=1, post=1).factor for start in starts
     ]
     found = [measured(start) for start in starts]
     ax.semilogy(degrees, predicted, color=colour, label=f"{family}, predicted")
-    ax.semilogy(degrees, found, "o", color=colour, label=f"{family}, measured")
+    ax.semilogy(degrees, found, mark, color=colour, label=f"{family}, measured")
     for k, start, rho, factor in zip(degrees, starts, predicted, found):
         mu = polymgnet.smoothing_factor(problem, start).factor
         print(f"{family:10} {k}  µ {mu:.4f}  two-grid {rho:.4f}  measured {factor:.4f}")

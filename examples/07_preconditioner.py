@@ -47,10 +47,10 @@ figure, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
 plain = steps()
 ax.semilogy(plain, label=f"plain: {len(plain) - 1} steps")
 print(f"plain      {len(plain) - 1} steps")
-for k in (2, 4, 8):
+for k, dashes in ((2, "--"), (4, "-."), (8, ":")):
     q = polymgnet.derive("chebyshev4", k, A).polynomial  # finds the largest eigenvalue by itself
     norms = steps(q.as_preconditioner(A))
-    ax.semilogy(norms, label=f"degree {k}: {len(norms) - 1} steps")
+    ax.semilogy(norms, dashes, label=f"degree {k}: {len(norms) - 1} steps")
     products = k * (len(norms) - 1) / (len(plain) - 1)
     print(f"degree {k}  {len(norms) - 1} steps, {products:.2f} times the products")
     assert 1 <= products < 1.5

@@ -137,9 +137,11 @@ def draw_factors(
     log
         Logarithmic vertical axis.
     """
-    styles, every = looks(labelled(factors, "factors", "(x, factors)"), ax), list[float]()
+    styles = looks(labelled(factors, "factors", "(x, factors)"), ax)
+    every, along = list[float](), list[float]()
     for label, given in factors.items():
         x, y = _pair(given, label)
+        along += x.tolist()
         every += y.tolist()
         ax.plot(x, y, label=label, **styles[label].marked)
     if log:
@@ -147,7 +149,8 @@ def draw_factors(
         plain_labels(ax)
     if any(found >= 1.0 for found in every):
         ax.axhline(1.0, **GUIDE)
-    whole_numbers(ax)
+    if all(x == round(x) for x in along if np.isfinite(x)):
+        whole_numbers(ax)
     return finished(ax, xlabel, ylabel, legend=legend)
 
 
@@ -169,6 +172,7 @@ def draw_time_per_unknown(
     for label, given in timings.items():
         n, seconds = _pair(given, label)
         ax.loglog(n, 1e9 * seconds / n, label=label, **styles[label].marked)
+    plain_labels(ax)
     return finished(ax, "unknowns", "time per unknown (ns)", legend=legend)
 
 

@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import FuncNorm, Normalize
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
 from figures.style import BLACK, DASHES, finished, heat_map
@@ -109,7 +110,8 @@ def amplified(damping: ArrayLike) -> bool:
 
 def draw_disc(ax: Axes, polynomials: Mapping[int, ResidualPolynomial]) -> Axes:
     """|q| on the disc |z| <= 1 in the colours of `draw_damping`, for the polynomial of the highest
-    degree, and the curves |q| = 1 of all of them.
+    degree, and the curves |q| = 1 of all of them; words say on which side of its own it damps,
+    where both ends of the colours are as dark in grey.
 
     Parameters
     ----------
@@ -130,6 +132,14 @@ def draw_disc(ax: Axes, polynomials: Mapping[int, ResidualPolynomial]) -> Axes:
             line: dict[str, Any] = {"linewidths": width, "linestyles": [dashes]}
             ax.contour(z.real, z.imag, values, levels=[1.0], colors=colour, **line)
         ax.plot([], [], color=BLACK, ls=DASHES[i], lw=0.9, label=f"k = {k}")
+    inside = np.where(radius <= 0.9, last, np.inf)
+    least = z.flat[np.argmin(inside)]
+    seen: dict[str, Any] = {"color": "white", "ha": "center", "va": "center", "fontsize": 7.5}
+    seen["path_effects"] = [withStroke(linewidth=1.8, foreground=BLACK)]
+    arrow: dict[str, Any] = {"arrowstyle": "->", "color": "white", "shrinkB": 1.0}
+    arrow["path_effects"] = [withStroke(linewidth=2.2, foreground=BLACK)]
+    ax.text(-0.55, 0.0, "|q| > 1", **seen)  # products of 1 - w z, w > 0, are largest on the left
+    ax.annotate("|q| < 1", (least.real, least.imag), (0.45, -0.65), arrowprops=arrow, **seen)
     ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal")
     return finished(ax, "Re z / b", "Im z / b", legend=False)
 

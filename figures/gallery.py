@@ -97,7 +97,7 @@ def two_grid_against_work() -> Figure:
     made, axes = figure(1, 2, width=DOUBLE, height=3.0)
     factors = _against_degree(lambda q: two_grid_factor(laplacian(2), q, pre=1, post=1).factor)
     work = {name: (2.0 * degrees + 1.0, values) for name, (degrees, values) in factors.items()}
-    label = "fine-grid products with A in one V(1,1) cycle, 2k + 1"
+    label = "products with A in a V(1,1)-cycle, 2k + 1"
     draw_factors(axes[0, 0], work, xlabel=label, ylabel="two-grid factor ρ", legend=False)
     each = {name: (cost, values ** (1.0 / cost)) for name, (cost, values) in work.items()}
     one = "factor per product, $\\rho^{1/(2k + 1)}$"

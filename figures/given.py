@@ -45,9 +45,9 @@ def residual_norms(given: Any, label: str) -> NDArray[np.float64]:
     """The norms of a solution, or those given."""
     norms = given.residual_norms if isinstance(given, Solution) else given
     norms = np.asarray(norms, dtype=float)
-    if norms.ndim != 1 or norms.size < 1 or not norms[0] > 0:
+    if norms.ndim != 1 or norms.size < 1 or not 0 < norms[0] < np.inf:
         raise ValueError(
             f"history {label!r} starts with {norms.ravel()[:1].tolist()}, must be a list that"
-            " starts with a residual norm > 0"
+            " starts with a finite residual norm > 0"
         )
     return norms

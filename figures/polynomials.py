@@ -90,7 +90,8 @@ def draw_polynomials(
     curves = {label: np.real(q(t)) for label, q in known.items()}
     reach = max((float(np.abs(values).max()) for values in curves.values()), default=1.0)
     if high is not None:
-        ax.axvspan(*high, color="#EEEEEE", zorder=0, linewidth=0, label="high frequencies")
+        band: dict[str, Any] = {"color": GREY, "alpha": 0.15, "zorder": 0, "linewidth": 0}
+        ax.axvspan(*high, label="high frequencies", **band)
     ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
     if eigenvalues is not None and known:
         chosen = check_name(spectrum_of or list(known)[-1], list(known), "label in spectrum_of")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
@@ -17,13 +18,14 @@ from numpy.typing import ArrayLike
 from figures.given import Drawn, labelled, polynomial
 from figures.given import eigenvalues as checked_eigenvalues
 from figures.style import (
-    BLACK,
     GREY,
     LIGHT_GREY,
     SKY,
     VERMILION,
     Look,
     finished,
+    ground,
+    ink,
     look_of,
     named,
 )
@@ -39,7 +41,7 @@ REAL = 1e-4  # of imaginary parts, in spectral radii: float32's rounding
 SHOWN_POINTS = 6000
 ROOT_SIZE, LARGER = 5.0, 4.0  # of the last label's, and by how much the first's are larger at most
 FEW_POINTS, FEW = 300, {"markersize": 3.0, "alpha": 0.8}
-DAMPED = "#FFF3D6"
+DAMPED: dict[str, Any] = {"color": "#FFB000", "alpha": 0.16}  # #FFF2D6 on white
 Ends = tuple[float, float]
 
 
@@ -103,7 +105,7 @@ def draw_spectrum(
         groups = {f"symbol, {label}": drawn for label, drawn in groups.items()}
         own = np.ravel(checked_eigenvalues(applied, "applied"))
         label = "as applied, largest eigenvalues only" if largest_only else "eigenvalues as applied"
-        groups[label] = (own, BLACK, "o")
+        groups[label] = (own, ink(ax), "o")
         if largest_only:
             b = float(np.abs(own).max())
             real = float(np.abs(own.imag).max()) < REAL * b
@@ -150,7 +152,7 @@ def draw_root_strip(ax: Axes, roots: Mapping[str, ArrayLike]) -> Axes:
     """Real parts of roots, in units of b, a row for each label: what lies over one another in the
     plane lies apart here. Linear up to b/10, logarithmic beyond; infinite roots are left out."""
     for row, (label, given) in enumerate(roots.items()):
-        z, look = np.ravel(np.asarray(given, dtype=complex)), _look(label, row)
+        z, look = np.ravel(np.asarray(given, dtype=complex)), _look(label, row).on(ax)
         x = z[np.isfinite(z)].real
         face = look.colour if look.marker == "x" else "none"
         own: Any = {"marker": look.marker, "mfc": face, "mew": 1.0, "ms": 4.0, "ls": "none"}
@@ -208,14 +210,17 @@ def _view(
 
 def _draw_damped(ax: Axes, label: str, q: ResidualPolynomial, x_ends: Ends, y_ends: Ends) -> None:
     x, y = np.meshgrid(np.linspace(*x_ends, FINE), np.linspace(*y_ends, FINE))
-    size, look = np.abs(q(x + 1j * y)), _look(label, 0)
-    ax.contourf(x, y, size, levels=[0.0, 1.0], colors=[DAMPED], zorder=0)
-    ax.contour(x, y, size, levels=[1.0], colors=["white"], linewidths=2.4, zorder=5)
+    size, look = np.abs(q(x + 1j * y)), _look(label, 0).on(ax)
+    ax.contourf(
+        x, y, size, levels=[0.0, 1.0], colors=[DAMPED["color"]], alpha=DAMPED["alpha"], zorder=0
+    )
+    ax.contour(x, y, size, levels=[1.0], colors=[ground(ax)], linewidths=2.4, zorder=5)
     # over the roots
     border: Any = {"colors": [look.colour], "linestyles": [look.dashes], "linewidths": 1.1}
     ax.contour(x, y, size, levels=[1.0], zorder=20, **border)
     # what the legend shows of a filled contour, which has no entry of its own
-    patch: Any = {"facecolor": DAMPED, "edgecolor": look.colour, "ls": look.dashes, "lw": 1.1}
+    face = to_rgba(DAMPED["color"], DAMPED["alpha"])
+    patch: Any = {"facecolor": face, "edgecolor": look.colour, "ls": look.dashes, "lw": 1.1}
     ax.fill([np.nan], [np.nan], label=f"|q| < 1, q {named(label)}", **patch)
 
 
@@ -228,11 +233,11 @@ def _look(label: str, index: int) -> Look:
 def _draw_roots(
     ax: Axes, roots: np.ndarray, label: str, index: int, size: float, x: Ends, y: Ends
 ) -> None:
-    look = _look(label, index)
+    look = _look(label, index).on(ax)
     inside = (x[0] <= roots.real) & (roots.real <= x[1]) & (np.abs(roots.imag) <= y[1])
     style: dict[str, Any] = {
         **{"color": look.colour, "ls": "none", "ms": size, "zorder": 6 + index},
-        "path_effects": [withStroke(linewidth=2.4, foreground="white")],
+        "path_effects": [withStroke(linewidth=2.4, foreground=ground(ax))],
     }
     face = look.colour if look.marker == "x" else "none"
     own: Any = {"marker": look.marker, "mfc": face, "mew": 1.2, **style}

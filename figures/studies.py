@@ -16,8 +16,10 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from analysis.studies.grid import COSTS, MEASURES, STARTS, Grid, Measure, Place, Question
+from analysis.studies.grid import Grid, Place
+from analysis.studies.question import COSTS, MEASURES, STARTS, Measure, Question
 from analysis.studies.text import axis_text, place_text
+from figures.curves import plain_labels
 from figures.names import FRONT, IF_ROOM, NAME, place_names
 from figures.style import (
     BLACK,
@@ -32,6 +34,8 @@ from figures.style import (
     Look,
     figure_legend,
     finished,
+    ground,
+    ink,
     look,
     panel_letters,
     panels,
@@ -47,11 +51,12 @@ KINDS = {
     "MgNet": Look(GREEN, "none", "D"),
     "ResNet": Look(VERMILION, "none", "s"),
 }
-BESIDE = 0.4  # half the width of a single place's points; of n places a part 1/n^2 of it
+ALONE = 0.4  # half the width that the points of a single place fill
+BESIDE, NEXT = 0.6, 0.06  # of several places: the whole width, and most between two points
 # of all means: the worst lie beyond the axis where they would make the rest so many times smaller,
 # but for those that are nearer to its end than this part of it
 SHOWN, HIDES, NEAR = 0.8, 2.5, 0.25
-MEANS = "means over the seeds, 95 % intervals where there are several"
+MEANS = "means over the seeds, 95 % intervals of each; of pairs of a seed: the tables"
 BEYOND = "triangles: means beyond the axis"
 
 
@@ -59,7 +64,7 @@ def study_figure(grid: Grid, question: Question) -> Figure:
     """The figure of one scale: a row a measure; a column for every panel, or, where nothing runs
     along an axis and weights or operations differ, for every cost."""
     names = [name for name in question.measures if name in grid.measures]
-    places = question.panels(grid)
+    places = grid.panels(question.along)
     # the time, of this machine, stands in the table alone where there is room for two
     costs = [cost for cost in COSTS if _costs(grid, cost)][:2] if question.along is None else []
     if all(len({x for _, x, _ in _costs(grid, cost)}) < 2 for cost in costs if cost != "seconds"):
@@ -74,6 +79,8 @@ def study_figure(grid: Grid, question: Question) -> Figure:
             draw_costs(ax, grid, name, column)
             continue
         draw_along(ax, grid, places[column], name, question=question)
+        if ax not in axes[:, 0]:
+            ax.set_ylabel("")
         if column and name == names[0]:
             ax.set_title(", ".join(_named(column)))
     if any(ax.get_legend_handles_labels()[1] for ax in axes.flat):
@@ -100,10 +107,13 @@ def draw_along(
     curves: list[tuple[Any, ...]] = []
     others = _others(grid, question)
     values = [*question.searched, *others, *([question.candidate] if question.candidate else [])]
-    alone, spread = len(places) == 1, BESIDE / len(places) ** 2
+    alone = len(places) == 1
+    shared = 0 if alone else max(0, len(question.searched) - 1)  # the searched lie over one another
+    apart = len(values) - shared
+    spread = ALONE if alone else 0.5 * min(BESIDE, NEXT * (apart - 1))
+    shifts = np.linspace(-spread, spread, apart) if apart > 1 else np.zeros(1)
     whole = alone or not others  # intervals are seen to their ends
-    shifts = np.linspace(-spread, spread, len(values)) if len(values) > 1 else np.zeros(1)
-    for value, shift in zip(values, shifts):
+    for value, shift in zip(values, [*np.repeat(shifts[0], shared), *shifts]):
         cells = [grid.cells[place].get(value) for place in places.values()]
         found = [cell.estimate(name) if cell else None for cell in cells]
         known = {k: one for k, one in enumerate(found) if one is not None}
@@ -116,12 +126,12 @@ def draw_along(
         x = np.array(list(known)) + shift
         style: dict[str, Any] = {"label": value, "capsize": 1.5, "elinewidth": 0.7}
         if value == question.candidate:
-            style |= {"color": BLACK, "linewidth": 2.2, "marker": "o", "zorder": 5}
+            style |= {"color": ink(ax), "linewidth": 2.2, "marker": "o", "zorder": 5}
             needed = y.tolist()
         elif value in question.searched:
             style |= {"color": LIGHT_GREY, "linewidth": 0.8, "label": "each searched", "zorder": 2}
         else:
-            style |= _look(others.index(value)).marked | {"zorder": 3}
+            style |= _look(others.index(value)).on(ax).marked | {"zorder": 3}
         curves.append((x, y, half, style))
     _cut(ax, means, measure, needed=needed)
     for x, y, half, style in curves:
@@ -135,7 +145,10 @@ def draw_along(
         }
         joined = [measure.unit * one.mean for one in best.values() if one is not None]
         line: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 2)), "zorder": 4}
-        ax.plot(list(best), joined, label="best of the searched", **line)
+        at = np.array(list(best)) + (0.0 if alone else shifts[0])
+        ax.plot(at, joined, label="best of the searched", **line)
+    if measure.log:
+        plain_labels(ax)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
     if alone:
         ax.set_xlim(-0.5, 0.5)
@@ -184,11 +197,11 @@ def draw_start(ax: Axes, grid: Grid, place: Place, start: str, *, question: Ques
         if cell is None or at is None or (found := cell.estimate(name)) is None:
             continue
         if value == question.candidate:
-            style: dict[str, Any] = {"color": BLACK, "marker": "o", "zorder": 5, "label": value}
+            style: dict[str, Any] = {"color": ink(ax), "marker": "o", "zorder": 5, "label": value}
         elif value in question.searched:
             style = {"color": LIGHT_GREY, "marker": "o", "label": "each searched"}
         else:
-            style = _look(others.index(value)).points | {"mfc": "white", "label": value}
+            style = _look(others.index(value)).points | {"mfc": ground(ax), "label": value}
         # beyond the axis a polynomial of degree 16 and more says no more
         x, y = np.array([min(max(at, low), high)]), np.array([measure.unit * found.mean])
         _beyond(ax, x, y, style["color"])
@@ -270,7 +283,7 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
         kind = kinds[k] if None not in kinds else None
         style: dict[str, Any] = {"elinewidth": 0.6, "zorder": 3} | ({"label": kind} if kind else {})
         style |= (KINDS[kind] if kind else look(k)).points
-        style |= {} if k in front else {"mfc": "white"}
+        style |= {} if k in front else {"mfc": ground(ax)}
         # solid, not transparent: few colours make a small file
         red, green, blue = (0.5 + 0.5 * part for part in to_rgb(style["color"]))
         ax.errorbar([x], [y], yerr=[half], ecolor=(red, green, blue), **style)
@@ -282,7 +295,7 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
     short = EngFormatter(sep=" ")
     for k in sorted(order, key=lambda k: k not in known):
         label, x, found = points[k]
-        name_style: dict[str, Any] = {"color": BLACK if k in front else GREY, "fontsize": 6.5}
+        name_style: dict[str, Any] = {"color": ink(ax) if k in front else GREY, "fontsize": 6.5}
         name_style |= {"arrowprops": {"arrowstyle": "-", "color": LIGHT_GREY, "linewidth": 0.6}}
         name_style["arrowprops"] |= {"shrinkA": 0.5, "shrinkB": 3.0}
         at = x, measure.unit * found.mean
@@ -290,7 +303,7 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
         text = ax.annotate(words, at, (4, 3), textcoords="offset points", **name_style)
         text.set_gid(NAME if k in known else IF_ROOM)
         text.set_in_layout(False)
-        text.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
+        text.set_path_effects([withStroke(linewidth=1.5, foreground=ground(ax))])
     ends = sorted((points[k][1], measure.unit * points[k][2].mean) for k in front)
     if len(ends) > 1:
         line: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1}

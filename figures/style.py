@@ -11,11 +11,10 @@ from __future__ import annotations
 import io
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -24,11 +23,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.colors import Colormap, ListedColormap, to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from numpy.typing import NDArray
 
+from figures.legends import entries_of, fitted
 from mgtheory._files import write_atomically
 from mgtheory.families import FAMILIES
 
@@ -48,10 +48,10 @@ CANVASES: dict[str, Any] = {
 About = tuple[str, str]
 SINGLE, DOUBLE = 3.35, 7.0  # widths of one and two columns of a paper, in inches (85 and 178 mm)
 DPI = 200  # of PNG, for the screen; print has the PDF
-LEAST_LINE = 10  # letters of a line of a legend
+MOST_ABOVE = 0.6  # of the height, for a legend
 FINER = 1.5  # times as many in what a PDF holds as an image
 
-BLACK, GREY, LIGHT_GREY = "#000000", "#8C8C8C", "#B8B8B8"
+BLACK, WHITE, GREY, LIGHT_GREY = "#000000", "#FFFFFF", "#8C8C8C", "#B8B8B8"
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 SKY, ORANGE, PURPLE = "#56B4E9", "#E69F00", "#CC79A7"
 BROWN, OLIVE = "#7A5230", "#999933"
@@ -97,6 +97,7 @@ class Look:
     colour: str
     dashes: Any
     marker: str
+    face: str = WHITE  # of a marker on a line
 
     @property
     def line(self) -> dict[str, Any]:
@@ -106,13 +107,18 @@ class Look:
     @property
     def marked(self) -> dict[str, Any]:
         """Keywords of `Axes.plot` for a line with markers."""
-        marker = {"marker": self.marker, "markerfacecolor": "white", "markeredgewidth": 1.0}
+        marker = {"marker": self.marker, "markerfacecolor": self.face, "markeredgewidth": 1.0}
         return {**self.line, **marker}
 
     @property
     def points(self) -> dict[str, Any]:
         """Keywords of `Axes.plot` for markers without a line."""
         return {"color": self.colour, "linestyle": "none", "marker": self.marker}
+
+    def on(self, ax: Axes) -> Look:
+        """The look on these axes: black is their ink, and white their ground."""
+        colour = ink(ax) if self.colour == BLACK else self.colour
+        return replace(self, colour=colour, face=ground(ax))
 
 
 ROLES = {
@@ -143,7 +149,8 @@ def look_of(label: str, index: int) -> Look:
 
 def looks(labels: Iterable[str], ax: Axes | None = None) -> dict[str, Look]:
     """The looks of the curves of one figure: those of roles and families, and for other labels the
-    first that none of them has, nor a curve that is on the axes already, but for a label's own."""
+    first that none of them has, nor a curve that is on the axes already, but for a label's own;
+    with the axes as they are on these."""
     wanted = list(labels)
     there = {} if ax is None else dict(zip(*_drawn(ax)))
     known = {label: look_of(label, 0) for label in wanted if label in ROLES or label in FAMILIES}
@@ -152,13 +159,33 @@ def looks(labels: Iterable[str], ax: Axes | None = None) -> dict[str, Look]:
     taken = set() if {*COLOURS} <= {*there.values()} else {*there.values()}
     every = map(look, itertools.count())
     free = (one for one in every if one not in known.values() and one.colour not in taken)
-    return known | dict(zip((label for label in wanted if label not in known), free))
+    found = known | dict(zip((label for label in wanted if label not in known), free))
+    return found if ax is None else {label: one.on(ax) for label, one in found.items()}
 
 
 def _drawn(ax: Axes) -> tuple[list[str], list[Any]]:
-    """Labels and colours of the curves on the axes."""
+    """Labels and colours of the curves on the axes; what is drawn in their ink is black."""
     curves = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
-    return [str(line.get_label()) for line in curves], [line.get_color() for line in curves]
+    colours = [line.get_color() for line in curves]
+    colours = [BLACK if colour == ink(ax) else colour for colour in colours]
+    return [str(line.get_label()) for line in curves], colours
+
+
+def ground(ax: Axes) -> str:
+    """The colour behind the axes, opaque: theirs over that of the figure, which is over white."""
+    behind = np.ones(3)
+    made = ax.get_figure()
+    for face in (*([] if made is None else [made.get_facecolor()]), ax.get_facecolor()):
+        *colour, alpha = to_rgba(face)
+        behind = alpha * np.array(colour) + (1.0 - alpha) * behind
+    return to_hex((behind[0], behind[1], behind[2]))
+
+
+def ink(ax: Axes) -> str:
+    """What is black on a page: white where the ground is dark, as in matplotlib's
+    ``dark_background``."""
+    lightness = np.dot(to_rgb(ground(ax)), (0.299, 0.587, 0.114))
+    return BLACK if lightness > 0.5 else WHITE
 
 
 def named(label: str) -> str:
@@ -225,62 +252,32 @@ def finished(ax: Axes, xlabel: str, ylabel: str, *, legend: bool) -> Axes:
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     made = ax.get_figure()
-    if legend and made is not None and made.get_layout_engine() is None:
-        entries = _entries([ax])
-        ax.legend(list(entries.values()), list(entries), loc="best")
-    elif legend and made is not None:
-        place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
-        width = ax.get_window_extent().width
-        engine: Any = made.get_layout_engine()
-        engine.execute(made.figure)  # labels of ticks make the axes narrower
-        width = min(width, ax.get_window_extent().width)
-        _fitted(ax.legend, _entries([ax]), width, **place)
+    entries = entries_of([ax]) if legend else {}
+    if not entries or made is None:
+        return ax
+    engine: Any = made.get_layout_engine()
+    if engine is None:
+        room = ax.get_window_extent()
+        fitted(ax.legend, entries, room.width, room.height, columns=1, loc="best")
+        return ax
+    tall = MOST_ABOVE * ax.get_window_extent().height
+    engine.execute(made.figure)  # labels of ticks make the axes narrower
+    ax.apply_aspect()
+    slot = ax.get_position(original=True).transformed(made.transSubfigure)
+    place: Any = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+    fitted(ax.legend, entries, slot.x1 - ax.get_window_extent().x0, tall, **place)
+    engine.execute(made.figure)  # axes of one scale move once more
     return ax
 
 
 def figure_legend(made: Figure, axes: Iterable[Axes] | None = None) -> Legend:
     """One legend over all panels, each label once, for the curves of all axes or of those given."""
-    entries = _entries(made.axes if axes is None else axes)
+    entries = entries_of(made.axes if axes is None else axes)
     if not entries:
         raise ValueError("the figure has no labelled curve, so there is nothing for a legend")
-    width = made.get_figwidth() * made.dpi
-    return _fitted(made.legend, entries, width, loc="outside upper center")
-
-
-def _fitted(
-    add: Callable[..., Legend], entries: Mapping[str, Any], width: float, **place: Any
-) -> Legend:
-    """The legend in as many columns as the width, in pixels, allows."""
-    for columns in range(len(entries), 1, -1):
-        legend = add(list(entries.values()), list(entries), ncols=columns, **place)
-        # letters are up to 3 % wider at other resolutions than that of the screen
-        if legend.get_window_extent().width <= 0.95 * width:
-            return legend
-        legend.remove()
-    legend = add(list(entries.values()), list(entries), **place)
-    _break_lines(legend, width)
-    return legend
-
-
-def _break_lines(legend: Legend, width: float) -> None:
-    """Names that are too long for the width, in pixels, broken into lines."""
-    extents = [text.get_window_extent().width for text in legend.get_texts()]
-    beside = legend.get_window_extent().width - max(extents, default=0.0)
-    room = max(0.95 * width - beside, 0.25 * width)
-    for text, extent in zip(legend.get_texts(), extents):
-        if extent > room:
-            lines = text.get_text().splitlines()
-            most = max(LEAST_LINE, int(max(map(len, lines)) * room / extent))
-            text.set_text("\n".join(fill(line, most) for line in lines))
-
-
-def _entries(axes: Iterable[Axes]) -> dict[str, Any]:
-    """Label -> what a legend shows beside it, the first of each label."""
-    entries: dict[str, Any] = {}
-    for ax in axes:
-        for handle, label in zip(*ax.get_legend_handles_labels()):
-            entries.setdefault(label, handle)
-    return entries
+    room = made.bbox
+    most = MOST_ABOVE * room.height
+    return fitted(made.legend, entries, room.width, most, loc="outside upper center")
 
 
 def panel_letters(axes: NDArray[Any]) -> None:

@@ -312,3 +312,12 @@ WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
 def is_seed(key: str) -> bool:
     """Whether a key, as `train.seed`, is that of the seed."""
     return key.split(".")[-1] == SEED
+
+
+def is_of_training(key: str) -> bool:
+    """Whether a key, as `optim.lr` or `lr`, is one of how a network is trained once it has
+    started."""
+    section, _, name = key.rpartition(".")
+    having = [one for one, own in SECTIONS.items() if name in own.model_fields]
+    sections = {section} if section else set(having)
+    return bool(sections) and sections <= {"optim", "train"}

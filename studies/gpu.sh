@@ -23,7 +23,9 @@ shift
 here=$(cd "$(dirname "$0")" && pwd)
 scale=${SCALE:-gpu}
 if [ $# -eq 0 ]; then
-    set -- "$here"/starts.toml "$here"/levels.toml "$here"/pareto.toml "$here"/degree.toml "$here"/placement.toml "$here"/operator.toml
+    for name in starts levels pareto rates coefficients degree placement operator; do
+        set -- "$@" "$here/$name.toml"
+    done
 fi
 # compiled code is kept by model, for all processes and for the next call
 export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/polymgnet/inductor}

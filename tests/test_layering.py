@@ -212,6 +212,7 @@ CHAPTERS = {
     "analysis": [("numbers", "stats"), ("levels",), ("runs",), ("along",), ("studies",)],
     "figures": [
         ("_matplotlib",),
+        ("legends",),
         ("given", "style"),
         ("names", "curves", "damping", "polynomials", "spectra"),
         ("gallery", "runs", "studies"),

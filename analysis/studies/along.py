@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.numbers import number
-from analysis.studies.grid import MEASURES, Cell, Grid
+from analysis.studies.grid import Cell, Grid
+from analysis.studies.question import MEASURES
 from analysis.studies.text import markdown, place_text, start_rank
 
 RANKED = ("train_loss", "test_accuracy")  # what max |q| at the start is correlated with

@@ -9,19 +9,8 @@ from typing import Any
 
 from analysis.numbers import number
 from analysis.stats import Estimate, rank_correlation
-from analysis.studies.grid import (
-    COSTS,
-    LEVEL,
-    MEASURES,
-    STARTS,
-    Cell,
-    Grid,
-    Measure,
-    Place,
-    Question,
-    Test,
-    place_of,
-)
+from analysis.studies.grid import LEVEL, Cell, Grid, Place, Test, place_of
+from analysis.studies.question import COSTS, MEASURES, STARTS, Measure, Question
 
 
 def scale_text(
@@ -51,13 +40,15 @@ def scale_text(
     for name in [one for one in question.measures if one in grid.measures]:
         title = MEASURES[name].title
         parts.append(f"### {title.capitalize()}")
-        parts += [measure_table(grid, question, name, panel) for panel in question.panels(grid)]
+        parts += [
+            measure_table(grid, question, name, panel) for panel in grid.panels(question.along)
+        ]
         if question.candidate is not None:
             add(*yardstick_text(grid, question, name), title)
             add(*rivals_text(grid, question, name), title)
     if question.along is None:
         parts.append(cost_table(grid))
-    else:
+    elif question.along_starts:
         for name in grid.starts:
             add(*start_text(grid, question, name), STARTS[name].title)
     first = [progress_text(grid, question, points=points, there=there), "\n".join(findings)]
@@ -131,7 +122,7 @@ def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> st
     """Mean ± half of the 95 % interval (number of seeds) of every compared value, the best of a
     column in bold where all share two seeds. An interval of accuracies is one of seeds alone where
     all are measured on the same images, and the caption says so."""
-    places, measure = question.panels(grid)[panel], MEASURES[name]
+    places, measure = grid.panels(question.along)[panel], MEASURES[name]
     best = {
         where: grid.best(name, place, grid.compared, seeds=2) for where, place in places.items()
     }
@@ -140,7 +131,7 @@ def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> st
         line = [f"`{value}`"]
         for where, place in places.items():
             cell = grid.cells[place].get(value)
-            text = "" if cell is None else _mean(cell, name, measure)
+            text = "" if cell is None else mean_text(cell, name)
             line.append(f"**{text}**" if best[where] == value else text)
         if any(line[1:]):
             body.append(line)
@@ -250,8 +241,9 @@ def yardstick_text(grid: Grid, question: Question, name: str) -> tuple[str, str]
 def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
     """A number of `STARTS` for every compared value, and whether it goes with the first measure."""
     measure, parts, all_ranks = question.measures[0], [], []
+    counts: list[int] = []
     start, known = STARTS[name], grid.known(name)
-    for panel, places in question.panels(grid).items():
+    for panel, places in grid.panels(question.along).items():
         places = {along: place for along, place in places.items() if place in known}
         body = []
         for value in grid.compared:
@@ -262,7 +254,11 @@ def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
         if not body:
             continue
         ranks = [start_rank(grid, place, measure, name, around=True) for place in places.values()]
-        all_ranks += [rank for rank in ranks if rank is not None]
+        for place, rank in zip(places.values(), ranks):
+            if rank is not None:
+                all_ranks.append(rank)
+                known_there = [cell.at_start(name) for cell in grid.cells[place].values()]
+                counts.append(sum(value is not None for value in known_there))
         if any(rank is not None for rank in ranks):
             body.append(["*rank correlation*", *("" if r is None else f"{r:+.2f}" for r in ranks)])
         title = f"{place_text(panel)}: " if panel else ""
@@ -278,9 +274,15 @@ def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
     if all_ranks:
         asked += f" Last line: {correlated}."
         low, high = f"{min(all_ranks):+.2f}", f"{max(all_ranks):+.2f}"
-        finding = f"{correlated} is {low if low == high else f'{low} to {high} at each place'}."
+        told = low if low == high else f"{low} to {high} at each place"
+        finding = f"{correlated} is {told}, of {_span(counts)} values each."
     title = f"### {start.title[0].upper()}{start.title[1:]} at the start"
     return "\n\n".join([title, asked, *parts]), finding
+
+
+def _span(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _escaped(text: str) -> str:
@@ -308,6 +310,9 @@ def start_rank(
 
 def _from(value: float, best: float) -> float:
     return abs(math.log(value / best)) if value else math.inf
+
+
+ROUNDING = 1e-12  # of differences of losses and of fractions
 
 
 def verdict_of(difference: Estimate, measure: Measure) -> str:
@@ -352,8 +357,9 @@ def markdown(columns: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def _mean(cell: Cell, name: str, measure: Measure) -> str:
-    found = cell.estimate(name)
+def mean_text(cell: Cell, name: str) -> str:
+    """Mean ± half of the 95 % interval (number of seeds), and how many runs diverged."""
+    found, measure = cell.estimate(name), MEASURES[name]
     lost = f"diverges {cell.diverged} of {len(cell.rows)}" if cell.diverged else ""
     if found is None:
         return lost
@@ -363,8 +369,10 @@ def _mean(cell: Cell, name: str, measure: Measure) -> str:
 
 
 def _interval(difference: Estimate, measure: Measure) -> str:
-    given = (difference.mean, difference.low, difference.high)
-    mean, *ends = (f"{measure.unit * x:+.{measure.digits}f}" for x in given if x is not None)
+    given = [x for x in (difference.mean, difference.low, difference.high) if x is not None]
+    # a mean of 0 but for rounding has no sign; the end of an interval keeps its own
+    given = [x if abs(x) > ROUNDING else 0.0 for x in given]
+    mean, *ends = (f"{measure.unit * x:+.{measure.digits}f}" for x in given)
     return f"{mean} [{', '.join(ends)}]" if ends else mean
 
 

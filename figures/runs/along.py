@@ -92,7 +92,7 @@ def draw_roots(ax: Axes, found: Along, level: int, *, legend: bool = True) -> Ax
     if np.isfinite(paths.real).any() and np.all(paths.imag[np.isfinite(paths)] == 0):
         line: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 0.9, "zorder": 2}
         ax.plot(found.epochs, shown.real, label="path of a root", **line)
-        disc: dict[str, Any] = {"color": DAMPED, "linewidth": 0, "zorder": 0}
+        disc: dict[str, Any] = {**DAMPED, "linewidth": 0, "zorder": 0}
         ax.fill_between(epochs, -b, b, label="|λ| ≤ b, the spectrum's disc", **disc)
         for role, epoch in (("start", 0), ("learned", found.end)):
             at = shown[found.epochs.index(epoch)].real
@@ -145,7 +145,7 @@ def draw_course(ax: Axes, found: Along, level: int, *, legend: bool = True) -> A
         known = [(one.epoch, getattr(one, name)) for one in moments]
         known = [(epoch, value) for epoch, value in known if value]
         if known:
-            ax.plot(*zip(*known), label=label, **own.marked)
+            ax.plot(*zip(*known), label=label, **own.on(ax).marked)
     ax.axhline(1.0, label="1: smooths below", **GUIDE)
     ax.set_yscale("log")
     plain_labels(ax)

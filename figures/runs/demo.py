@@ -62,7 +62,7 @@ def starts(
 def draw_amplifications(ax: Axes, groups: Mapping[str, Sequence[ArrayLike]]) -> Axes:
     """max |q| on the spectrum, a point for every level of every run, a row for every label; left of
     the line at 1 everything is damped."""
-    styles = looks(groups)
+    styles = looks(groups, ax)
     for row, (label, runs) in enumerate(groups.items()):
         values = np.concatenate([np.ravel(np.asarray(run, float)) for run in runs])
         marks = {**styles[label].points, "mfc": "none", "label": f"_{label}"}
@@ -78,7 +78,7 @@ def draw_amplifications(ax: Axes, groups: Mapping[str, Sequence[ArrayLike]]) -> 
 def draw_damped(ax: Axes, clouds: Mapping[str, Cloud]) -> Axes:
     """|q(lambda)| against |lambda| / b, a point for every eigenvalue; below the line at 1 a mode is
     damped."""
-    largest, styles = 1.0, looks(clouds)
+    largest, styles = 1.0, looks(clouds, ax)
     for label, (size, values, mu) in clouds.items():
         dots: Any = {"color": styles[label].colour, "alpha": 0.7, "markeredgewidth": 0}
         ax.plot(np.ravel(size), np.ravel(values), ".", ms=3.0, label=f"_{label}", **dots)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from analysis.stats import estimate, fraction_interval
 from figures.curves import plain_labels
 from figures.given import labelled
-from figures.style import BLACK, GUIDE, VERMILION, finished, look, looks, named
+from figures.style import GREY, GUIDE, VERMILION, finished, ink, look, looks, named
 from mgtheory.polynomials.residual import ResidualPolynomial
 
 SMALLEST = 1e-3  # |q| that is drawn
@@ -62,16 +62,17 @@ def draw_accuracies(
         if count is not None:
             low, high = fraction_interval(summary.mean, count)
             title, band = "95 % interval by the number of images", 100 * (high - low)
-            ax.barh(row, band, height=0.5, left=100 * low, label=title, color="#E4E4E4", zorder=1)
+            grey: dict[str, Any] = {"color": GREY, "alpha": 0.235, "zorder": 1}
+            ax.barh(row, band, height=0.5, left=100 * low, label=title, **grey)
         spread = np.linspace(-0.12, 0.12, values.size) if values.size > 1 else np.zeros(1)
-        marks = {**look(row).points, "mfc": "none", "zorder": 4, "label": f"_{label}"}
+        marks = {**look(row).on(ax).points, "mfc": "none", "zorder": 4, "label": f"_{label}"}
         ax.plot(100 * values, row + spread, **marks)
         if summary.low is not None and summary.high is not None:
             ends = 100 * np.clip([summary.low, summary.high], 0.0, 1.0)
             title = "95 % interval of the mean over the seeds"
-            ax.plot(ends, [row, row], color=BLACK, linewidth=1.0, zorder=3, label=title)
+            ax.plot(ends, [row, row], color=ink(ax), linewidth=1.0, zorder=3, label=title)
             mean, tick = [100 * summary.mean] * 2, [row - 0.25, row + 0.25]
-            ax.plot(mean, tick, color=BLACK, linewidth=1.6, zorder=3, label="_mean")
+            ax.plot(mean, tick, color=ink(ax), linewidth=1.6, zorder=3, label="_mean")
     counts = set((images or {}).values())
     for label, value in (floors or {}).items():
         if len(counts) == 1:  # what the same images say of it
@@ -100,7 +101,7 @@ def draw_level_factors(
         Role or label -> one number per level, None where there is none.
     """
     labelled(factors, "factors", "a number a level")
-    levels = max((len(values) for values in factors.values()), default=1)
+    levels = max(1, *map(len, factors.values()), 1)
     largest, styles = 1.0, looks(factors, ax)
     for k, (label, values) in enumerate(factors.items()):
         numbers = np.array([np.nan if value is None else value for value in values], dtype=float)

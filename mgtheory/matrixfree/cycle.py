@@ -157,7 +157,7 @@ def solve_grids(
             if once:
                 if zero:
                     finest.x[...] = 0.0
-                single.begin(first)
+                single.begin(first, zero=zero)
             norm = single.cycle(plan.repeated)
         done = norm <= target or len(norms) == stop.maxiter
         return single.refine(norm) if single.ended(norm) or done else norm
@@ -184,4 +184,5 @@ def solve_grids(
     ended = drive(step, first, size, stop, floor=floor)
     if single is not None and len(ended.norms) > 1:
         single.finish()
+        work += single.products
     return ended, work

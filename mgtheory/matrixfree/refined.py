@@ -48,7 +48,12 @@ class Refinement:
     serves
         Whether cycles in float32 reduce the residual; False once it has turned out that a solution
         leaves them no digits, as a smooth one on a grid that is too fine for the type.
+    products
+        With A on the finest grid since the beginning, beside those of cycles from 0 and of the
+        norms after them: residuals in float64, and those that a cycle on e begins with.
     """
+
+    products = 0
 
     def __init__(self, levels: list[StencilLevel]) -> None:
         levels[0].residuals_only = True
@@ -77,17 +82,18 @@ class Refinement:
         self.cycles, self.last = 0, 0.0 if passing else size
         return 1.0 / self.scale
 
-    def begin(self, size: float) -> None:
-        """Take the residual of x, of norm `size`."""
+    def begin(self, size: float, *, zero: bool) -> None:
+        """Take the residual of x, of norm `size`; x is 0 if `zero`."""
         unit = self._begun(size)
         self.exact.refine(None, 0.0, self.levels[0].b, unit)
+        self.products = int(not zero)
 
     def begin_pass(self, levels: Levels, plan: Plan, size: float, *, restricted: bool) -> float:
         """x interpolated from the second grid, where a full multigrid pass of V-cycles has ended,
         one on each grid, and its residual; the norm after the first cycle. `size` is ||b||."""
         run_full_multigrid(levels, plan, restricted=restricted, again=True, finest=1)
         finest, below = self.levels[:2]
-        unit = self._begun(size, passing=True)
+        unit, self.products = self._begun(size, passing=True), 0
         corrected = correct_below(levels, 0, loaded=plan.loads is not None)
         self.exact.interpolate(finest.b, unit, restrict=not corrected)
         if corrected:
@@ -100,6 +106,7 @@ class Refinement:
 
     def cycle(self, kind: Cycle, *, full: bool = False) -> float:
         """One cycle on e; ||b - A (x + e)||_2 as float32 has it."""
+        self.products += self.start == KEEP and not self.restricted
         square = run_cycle(
             self.levels,
             kind,
@@ -130,6 +137,7 @@ class Refinement:
         """x += e, and the residual of that, which cycles expect at `norm`; its norm."""
         e, factor = self.levels[0].x, self.scale / self.unit
         square = self.exact.refine(e, factor, self.levels[0].b, self._begun(norm))
+        self.products += 1
         found = math.sqrt(square)
         self.serves = self.serves and found <= 1.25 * norm
         return found

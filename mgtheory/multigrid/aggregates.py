@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from mgtheory.multigrid.level import Level
-from mgtheory.spectra.symmetry import is_symmetric
+from mgtheory.spectra.symmetry import is_symmetric, scaled_rows, symmetric_rows
 
 # a/b is the part of the unknowns that is left, which in 2D is the part of the spectrum below a
 # (Weyl's law), within these ends. Degree 2 took 93 steps of cg in all on aggregates of ten matrices
@@ -33,10 +34,13 @@ class Aggregates:
         Its levels: each has ``A``, and all but the last ``P`` and ``R``.
     damped
         a/b of the interval [a, b]; None for `DAMPED`.
+    rows
+        D of the A = D S of whose S these are: R is then P^T D^-1; None where they are A's own.
     """
 
     levels: Sequence[Any]
     damped: float | None = None
+    rows: NDArray[np.float64] | None = None
 
     def __call__(self, level: Level) -> tuple[Any, Any, tuple[int, ...]]:
         """P, R and the coarse shape, which is the level's own on the coarsest."""
@@ -46,6 +50,8 @@ class Aggregates:
         P, R = (sp.csr_array(T) for T in (own.P, own.R))
         ratio = P.shape[1] / P.shape[0]
         level.damped = float(np.clip(ratio, *DAMPED)) if self.damped is None else self.damped
+        if self.rows is not None and level.index == 0:
+            R = sp.csr_array(R * (1.0 / self.rows)[None, :])
         return P, R, (P.shape[1],)
 
     def operator(self, index: int) -> sp.csr_array:
@@ -54,7 +60,8 @@ class Aggregates:
 
 
 def aggregates(A: sp.csr_array, *, coarsest: int, max_levels: int) -> Aggregates:
-    """Smoothed aggregates of A, as far as `coarsest` unknowns.
+    """Smoothed aggregates of A, as far as `coarsest` unknowns; of S where A = D S has a symmetric S
+    that its digits carry.
 
     The prolongator is smoothed with weights by rows, which need no random start: P is the same
     every time. See P. Vanek, J. Mandel, M. Brezina, Computing 56 (1996) 179-196.
@@ -70,16 +77,17 @@ def aggregates(A: sp.csr_array, *, coarsest: int, max_levels: int) -> Aggregates
         needed = "coarsening 'pyamg' needs PyAMG: pip install 'polymgnet[pyamg]'"
         raise ModuleNotFoundError(needed, name="pyamg") from error
 
-    return Aggregates(
-        pyamg.smoothed_aggregation_solver(
-            sp.csr_matrix(A),
-            symmetry="hermitian" if is_symmetric(A) else "nonsymmetric",
-            smooth=("jacobi", {"omega": 4.0 / 3.0, "weighting": "local"}),
-            max_coarse=coarsest,
-            max_levels=max_levels,
-            improve_candidates=None,
-        ).levels
+    rows = symmetric_rows(A)
+    S = A if rows is None else scaled_rows(A, 1.0 / rows)
+    ml = pyamg.smoothed_aggregation_solver(
+        sp.csr_matrix(S),
+        symmetry="hermitian" if is_symmetric(S) else "nonsymmetric",
+        smooth=("jacobi", {"omega": 4.0 / 3.0, "weighting": "local"}),
+        max_coarse=coarsest,
+        max_levels=max_levels,
+        improve_candidates=None,
     )
+    return Aggregates(ml.levels, rows=rows)
 
 
 def pseudo_inverse(A: sp.csr_array) -> partial[Any]:

@@ -71,7 +71,7 @@ def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
 def smoothing(schedule: Schedule, level: Any) -> Smoothing:
     """What a schedule becomes on a level. By default, where A is not symmetric, it is the GMRES
     polynomial of the level, unless that has none, as of a complex A."""
-    if schedule.by_default and not level.finest.symmetric:
+    if schedule.by_default and not (level.symmetric and level.finest.symmetric):
         with suppress(ValueError):
             return cast(Smoothing, set_up(schedule.unsymmetric(level), level))
     described, own = schedule.on(level)

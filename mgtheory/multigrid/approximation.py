@@ -139,7 +139,8 @@ def approximation_constants(hierarchy: Any) -> tuple[float, ...]:
     ------
     ValueError
         If a smoother is no polynomial, or the coarse-grid correction is no A-orthogonal projection:
-        the V-cycle bound holds for R = c P^T and the coarse operator c P^T A P alone, c a number.
+        the V-cycle bound holds for R = c P^T and the coarse operator c P^T A P alone, c a number;
+        where A = D S with a symmetric S for R = c P^T D^-1, in the energy norm of S.
     """
     return tuple(C for C, _, _ in _parts(hierarchy))
 
@@ -152,7 +153,9 @@ def constants_and_ends(hierarchy: Any) -> tuple[tuple[float, float], ...]:
     for fine, coarse in itertools.pairwise(hierarchy.levels):
         _polynomial(fine)
         P = scipy.sparse.csr_array(fine.P.tocsr())
-        galerkin = P.T @ fine.A @ P
+        D = np.ones(fine.size) if fine.form_rows is None else fine.form_rows
+        A = fine.A if fine.form_rows is None else fine.balanced
+        galerkin = P.T @ A @ P
         size = abs(galerkin).sum()  # 0 where P is, as of a diagonal matrix
         factor = abs(coarse.A).sum() / size if size else 0.0
         if abs(coarse.A - factor * galerkin).max() > MULTIPLE * abs(coarse.A).max():
@@ -160,16 +163,16 @@ def constants_and_ends(hierarchy: Any) -> tuple[tuple[float, float], ...]:
                 f"level {coarse.index} is not a multiple of P^T A P: the bound needs"
                 " coarsening='galerkin'"
             )
-        R = scipy.sparse.csr_array(fine.R.tocsr())
+        R = scipy.sparse.csr_array(scipy.sparse.csr_array(fine.R.tocsr()) * D[None, :])
         if abs(R - factor * P.T).max() > MULTIPLE * abs(R).max():
             raise ValueError(
                 f"level {fine.index}: the restriction is not the multiple of P^T that"
                 f" {factor:.3g} P^T A P belongs to: the bound needs it to be"
             )
         given = (fine.pre or fine.post).B
-        B = np.ones(fine.size) if given is None else np.asarray(given, dtype=float)
-        lmax = _largest(_real_matrix(fine.A, "A"), B)
-        found.append((approximation_constant(fine.A, P, B=given, lmax=lmax), lmax))
+        B = D if given is None else D * np.asarray(given, dtype=float)
+        lmax = _largest(_real_matrix(A, "A"), B)
+        found.append((approximation_constant(A, P, B=B, lmax=lmax), lmax))
     return tuple(found)
 
 

@@ -31,12 +31,16 @@ class MultigridSolver(ABC):
     setup_seconds
         Wall-clock time of the set-up.
     nullspace
-        Orthonormal basis of A's nullspace, shape (n, m), or None.
+        Orthonormal basis of A's nullspace, shape (n, m), or None; a sparse array where it is that
+        of a graph in several parts.
+    rows
+        D, shape (n,), where A = D S with a Hermitian S and the cycles are those of S; else None.
     """
 
     PASS_CYCLES: ClassVar[int] = 2
     setup_seconds: float = 0.0
-    nullspace: NDArray[Any] | None = None
+    nullspace: Any = None
+    rows: NDArray[Any] | None = None
 
     def solve(
         self,
@@ -126,8 +130,15 @@ class MultigridSolver(ABC):
         """`solve_fitted`, with the seconds that it and the set-up took."""
         began = time.perf_counter()
         found = solve_fitted(run, b, x0, stop, plan)
+        if found.converged and (said := self._hidden(np.asarray(b), found.x, stop.tol)):
+            message = f"{found.message}; {said}"
+            found = replace(found, message=message, warnings=(*found.warnings, said))
         seconds = time.perf_counter() - began
         return replace(found, setup_seconds=self.setup_seconds, solve_seconds=seconds)
+
+    def _hidden(self, b: NDArray[Any], x: NDArray[Any], tol: float) -> str:
+        """A sentence where ||b - A x|| <= tol ||b|| says little of x; else empty."""
+        return ""
 
     @abstractmethod
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
@@ -136,6 +147,10 @@ class MultigridSolver(ABC):
     @abstractmethod
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
         """One cycle as a LinearOperator M for SciPy's Krylov methods."""
+
+    def of_symmetric_form(self, cycle: str = "V") -> LinearOperator:
+        """What cg and minres take: one cycle for A, or for S where A = D S has `rows`."""
+        return self.as_preconditioner(cycle)
 
     @abstractmethod
     def work_units(self, cycle: str = "V") -> float:
@@ -189,6 +204,12 @@ class GridHierarchy(MultigridSolver):
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
         """One cycle as a LinearOperator M for SciPy's Krylov methods; if `symmetric`, for cg and
         minres, a ValueError where it is not."""
+        return self._preconditioner(cycle, symmetric=symmetric)
+
+    def _preconditioner(
+        self, cycle: str, *, symmetric: bool, rows: NDArray[Any] | None = None
+    ) -> LinearOperator:
+        """M, or M D where D is given as `rows`."""
         kind, chosen, N = check_cycle(cycle, without=(Cycle.FMG,)), self, self.nullspace
         if symmetric:
             if kind is Cycle.F:
@@ -204,9 +225,9 @@ class GridHierarchy(MultigridSolver):
 
         def matvec(r: NDArray[Any]) -> NDArray[Any]:
             r = np.asarray(r).reshape(-1)
-            if N is None:
-                return chosen.apply(r, kind)
-            return without(N, chosen.apply(without(N, r), kind))
+            r = r if N is None else without(N, r)
+            e = chosen.apply(r if rows is None else rows * r, kind)
+            return e if N is None else without(N, e)
 
         n = self.levels[0].size
         return LinearOperator((n, n), matvec=matvec, dtype=self.dtype)

@@ -27,15 +27,15 @@ class DirectSolver:
         If A is singular beyond the given nullspace.
     """
 
-    def __init__(self, A: Any, nullspace: NDArray[Any] | None = None) -> None:
+    def __init__(self, A: Any, nullspace: Any = None) -> None:
         self.A = sp.csc_array(A)
         n = self.A.shape[0]
         if self.A.shape != (n, n):
             raise ValueError(f"A has shape {self.A.shape}, must be square")
-        basis = None if nullspace is None else np.asarray(nullspace)
+        basis = np.asarray(nullspace) if isinstance(nullspace, list | tuple) else nullspace
         if basis is not None and (basis.ndim > 2 or basis.shape[:1] != (n,)):
             raise ValueError(f"nullspace has shape {basis.shape}, must be ({n}, m)")
-        self.nullspace = None if basis is None else basis.reshape(n, -1)
+        self.nullspace = basis[:, None] if basis is not None and basis.ndim == 1 else basis
         self.dtype = self.A.dtype
         self._inverse: NDArray[Any] | None = None
         self._prepare()

@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 
 from mgtheory.multigrid.level import Level
 from mgtheory.problems.grids import Boundary, Shape
-from mgtheory.spectra.bounds import row_sums
+from mgtheory.spectra.bounds import coupling_ratio, fixed_values
 from mgtheory.spectra.symmetry import (
+    EPS,
     EXACT,
     NEARLY,
+    ROUNDING,
     advice_said,
     difference_said,
-    is_symmetric,
     row_maxima,
+    symmetric_rows,
 )
 
-# entries below this part of the others of their row are rounding
-ROUNDING = 1e-12
 REACH = 2  # points that a stencil of high order reaches
 SHORT = 4  # unknowns along an axis from which on its ends say something
 # from this factor between one point and the next on a coefficient is no smooth function
 JUMP = 3.0
+LOOSELY = 100.0  # times the tolerance: more than a residual that is spread evenly
 # couplings over the diagonal, of those in most rows, from which on the unknowns have scales of
 # their own, and from which on a coarse grid sees but the largest; and in which part of the rows
 UNEVEN, HOPELESS, MANY = 3.0, 1e8, 0.05
@@ -142,11 +143,11 @@ def _about_boundary(level: Level, boundary: Boundary) -> str:
 def _ends(A: sp.csr_array, shape: Shape) -> dict[tuple[int, int], str]:
     """What A has at each end of each axis, by (axis, 0 or -1): ``around``, a coupling to the
     opposite end; ``free``, rows that sum to what those beside them do; ``zero``, rows that lack the
-    coupling that those beside them have; or ``other``.
+    coupling that those beside them have; or ``other``, as where rows fix the values.
 
     An axis of few unknowns, or along which A does not couple, has no entry.
     """
-    places = np.arange(A.shape[0]).reshape(shape)
+    places, fixed = np.arange(A.shape[0]).reshape(shape), fixed_values(A)
     found = {}
     for j, n in enumerate(shape):
         if n < SHORT:
@@ -156,6 +157,9 @@ def _ends(A: sp.csr_array, shape: Shape) -> dict[tuple[int, int], str]:
             border, beside = A[lines[end]], A[lines[inside]]
             if border[:, lines[-1 - end]].count_nonzero():
                 found[j, end] = "around"
+                continue
+            if fixed[lines[end]].mean() > 0.5:
+                found[j, end] = "other"
                 continue
             outward = -beside[:, lines[end]].sum(axis=1)
             lacking = border.sum(axis=1) - beside.sum(axis=1)
@@ -175,7 +179,7 @@ def _ends(A: sp.csr_array, shape: Shape) -> dict[tuple[int, int], str]:
 def _about_scales(level: Level) -> str:
     """If rows differ by factors from point to point, or the unknowns do: an interpolation between
     neighbours takes them as alike."""
-    if level.rows is not None:
+    if level.rows is not None and _on_diagonal(level.A, level.shape):
         spread = np.ptp(np.log10(level.rows))
         return (
             f"the rows of A have scales of their own, up to 1e{spread:.0f} apart: coarse grids take"
@@ -210,27 +214,52 @@ def about_symmetry(level: Level) -> tuple[str, ...]:
     )
 
 
-def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:
-    """sum_{j != i} |a_ij| over |a_ii|, shape (n,); 1 where the diagonal has a zero."""
-    diagonal = np.abs(A.diagonal())
-    ones = np.ones(diagonal.size)
-    return np.divide(row_sums(A) - diagonal, diagonal, out=ones, where=diagonal > 0.0)
+def about_penalties(level: Level, b: NDArray[Any], x: NDArray[Any], tol: float) -> str:
+    """If ||b - A x|| <= tol ||b|| says little of x, because ||b|| is that of rows which fix values
+    by a penalty: in the others more is left of the residual that x has with these values alone.
+    Else empty."""
+    A, fixed = level.A, level.fixed
+    if level.problem is not None or not fixed.any() or fixed.all():
+        return ""
+    values = np.where(fixed, b / np.where(fixed, A.diagonal(), 1.0), 0.0)
+    first, left = (float(np.linalg.norm((b - A @ v)[~fixed])) for v in (values, x))
+    if not left > LOOSELY * tol * first:
+        return ""
+    part = first / float(np.linalg.norm(b))
+    return (
+        f"||b|| is that of {np.count_nonzero(fixed)} rows that fix values by a penalty, and in the"
+        f" others {left / first:.0e} of the residual is left, not {tol:.0e}: take"
+        f" tol={tol * part:.0e}, or rows that fix values without a penalty"
+    )
+
+
+def row_scales(level: Level) -> NDArray[np.float64] | None:
+    """d, shape (n,), where A is a balanced matrix with its rows multiplied by d_i; None for any
+    other matrix.
+
+    Of a symmetric balanced matrix, |a_ij|/|a_ji| = d_i/d_j gives d exactly. That of a wind is
+    e^(w.x), its matrix being one of -div(e^(-w.x) grad), and serves as long as the digits of A
+    carry it. Rows that are scaled by more than that have it on their diagonal, too, and so do
+    those of a matrix that is not quite symmetric.
+    """
+    if level.symmetric:
+        return None
+    on_diagonal = _on_diagonal(level.A, level.shape)
+    exact = symmetric_rows(level.A, 0.0 if on_diagonal else EPS)
+    if exact is not None or not on_diagonal:
+        return exact
+    logs = np.log(np.abs(level.A.diagonal()))
+    return np.asarray(np.exp(logs - np.mean(logs)))
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # rows that are coupled one way, or not at all
-def row_scales(level: Level) -> NDArray[np.float64] | None:
-    """s, shape (n,), where A is a balanced matrix with its rows multiplied by s_i, which differ
-    from neighbour to neighbour; None for any other matrix.
-
-    Of a symmetric matrix, |a_ij|/|a_ji| = s_i/s_j gives s exactly. Else s is the diagonal, where
-    that explains most of these ratios; convection, which makes them too, leaves it even.
-    """
-    A, shape = level.A, level.shape
+def _on_diagonal(A: sp.csr_array, shape: Shape) -> bool:
+    """Whether the diagonal changes by a factor of `JUMP` from one point to the next, and explains
+    most of the ratios |a_ij|/|a_ji|; convection, which makes them too, leaves it even."""
     diagonal = np.abs(A.diagonal())
-    if level.symmetric or not diagonal.all():
-        return None
-    own, exact = np.log(diagonal).reshape(shape), np.zeros(shape)
-    ratios, left, largest = 0.0, 0.0, 0.0
+    if not diagonal.all():
+        return False
+    own, ratios, left, largest = np.log(diagonal).reshape(shape), 0.0, 0.0, 0.0
     for j, n in enumerate(shape):
         if n == 1:
             continue
@@ -243,12 +272,4 @@ def row_scales(level: Level) -> NDArray[np.float64] | None:
         ratios += float(np.abs(steps[known]).sum())
         left += float(np.abs(steps - change)[known].sum())
         largest = max(largest, float(np.abs(change).max()))
-        first = steps[(slice(None),) * (j + 1) + (0,) * (len(shape) - j - 1)]
-        sums = np.concatenate([np.zeros_like(first[:1]), np.cumsum(first, axis=0)])
-        exact += np.moveaxis(sums, 0, -1).reshape(shape[: j + 1] + (1,) * (len(shape) - j - 1))
-    if not (left < 0.5 * ratios and largest > np.log(JUMP)):
-        return None
-    scales, diagonals = (np.exp(logs - np.mean(logs)).reshape(-1) for logs in (exact, own))
-    finite = np.isfinite(scales).all()
-    known = finite and is_symmetric(sp.csr_array((1.0 / scales)[:, None] * A))
-    return scales if known else diagonals
+    return left < 0.5 * ratios and largest > np.log(JUMP)

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from mgtheory._checks import FLOATING, check_finite
 from mgtheory.multigrid.nullspace import find_nullspace, rounded_image
@@ -85,7 +84,7 @@ class Given:
         return cls(A, shape, kind, model, work, options.nullspace)
 
     @cached_property
-    def nullspace(self) -> NDArray[Any] | None:
+    def nullspace(self) -> Any:
         """An orthonormal basis of A's nullspace, shape (n, m), or None."""
         return find_nullspace(self.A, self.problem, self.asked_nullspace)
 

@@ -40,6 +40,7 @@ from mgtheory._html import html_table
 from mgtheory.multigrid.aggregates import Aggregates
 from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
+from mgtheory.multigrid.doubts import about_penalties
 from mgtheory.multigrid.given import Given, same_matrix
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import Plan, Stop, norm
@@ -54,7 +55,12 @@ from mgtheory.multigrid.setup import Coarsening
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
 from mgtheory.multigrid.solve import in_cycle_type, rounding_floor, solve_levels
 from mgtheory.problems.problem import Problem
-from mgtheory.spectra.symmetry import ANY_M, NEARLY, advice_said, difference_said
+from mgtheory.spectra.symmetry import (
+    NEARLY,
+    advice_said,
+    check_symmetry,
+    difference_said,
+)
 
 
 class Hierarchy(GridHierarchy):
@@ -229,6 +235,9 @@ class Hierarchy(GridHierarchy):
             message="; ".join([found.message, *said]),
         )
 
+    def _hidden(self, b: NDArray[Any], x: NDArray[Any], tol: float) -> str:
+        return about_penalties(self.levels[0], b, x, tol)
+
     @own_errors
     def apply(self, r: NDArray[Any], cycle: str = "V") -> NDArray[Any]:
         """The correction of one cycle for the residual r, shape (n,): a linear map, zero start."""
@@ -254,7 +263,18 @@ class Hierarchy(GridHierarchy):
             If M is not symmetric: an F-cycle, a restriction that is no multiple of P^T, a
             nonsymmetric A, or a user's object.
         """
-        M = super().as_preconditioner(cycle, symmetric=symmetric)
+        return self._preconditioner(cycle, symmetric=symmetric)
+
+    def of_symmetric_form(self, cycle: str = "V") -> LinearOperator:
+        """One cycle for cg and minres: M, or M D for S where A = D S with D = `rows`."""
+        if self.rows is None:
+            return super().of_symmetric_form(cycle)
+        return self._preconditioner(cycle, symmetric=True, rows=self.rows)
+
+    def _preconditioner(
+        self, cycle: str, *, symmetric: bool, rows: NDArray[Any] | None = None
+    ) -> LinearOperator:
+        M = super()._preconditioner(cycle, symmetric=symmetric, rows=rows)
         if symmetric:
             finest = self.levels[0]
             eps = float(np.finfo(finest.operator.dtype).eps)
@@ -262,8 +282,23 @@ class Hierarchy(GridHierarchy):
             rounded = finest.asymmetry if finest.symmetric and finest.rows is None else 0.0
             tolerance = max(1e4 * eps, 1e2 * rounded)
             kind = np.iscomplexobj(self.given.A.data)
-            check_symmetry(M.matvec, M.shape[0], kind, tolerance, _nearly(finest))
+            check_symmetry(M.matvec, M.shape[0], kind, tolerance, self._why_not(rows))
         return M
+
+    def _why_not(self, rows: NDArray[Any] | None) -> str:
+        """What a refusal of a cycle that is not symmetric says of A."""
+        finest = self.levels[0]
+        if self.rows is not rows:
+            return "; A is so but for scales of its rows, which mgtheory.solve(krylov=) takes out"
+        if finest.symmetric or finest.asymmetry > NEARLY:
+            return ""
+        # few printed digits may have kept it from being symmetric
+        return f"; {difference_said(finest.asymmetry)}: {advice_said(finest.A)}"
+
+    @property
+    def rows(self) -> NDArray[np.float64] | None:  # type: ignore[override]
+        """D, shape (n,), where A = D S with a symmetric S; else None."""
+        return self.levels[0].form_rows
 
     def _symmetrised(self) -> Self:
         made = copy.copy(self)
@@ -363,31 +398,3 @@ class Hierarchy(GridHierarchy):
                 f" {level.operator.format:>7}  {self._smoothing(level)}"
             )
         return "\n".join([*lines, *(f"warning: {text}" for text in self.warnings)])
-
-
-def check_symmetry(
-    matvec: Callable[[NDArray[Any]], NDArray[Any]],
-    n: int,
-    complex_: bool,
-    tolerance: float,
-    hint: str = "",
-) -> None:
-    """<M x, y> = <x, M y> for two seeded random vectors, or a ValueError that has the hint."""
-    generator = np.random.default_rng(0)
-    x, y = generator.standard_normal(n), generator.standard_normal(n)
-    if complex_:
-        x, y = x + 1j * generator.standard_normal(n), y + 1j * generator.standard_normal(n)
-    Mx, My = matvec(x), matvec(y)
-    difference = abs(np.vdot(Mx, y) - np.vdot(x, My)) / (np.linalg.norm(Mx) * np.linalg.norm(y))
-    if not difference <= tolerance:
-        raise ValueError(
-            f"the cycle is not symmetric (relative difference {difference:.1e}): needs R = c P^T,"
-            f" symmetric A and coarse solver{hint}; {ANY_M}"
-        )
-
-
-def _nearly(finest: Level) -> str:
-    """What a refusal says of an A that few printed digits may have kept from being symmetric."""
-    if finest.symmetric or finest.asymmetry > NEARLY:
-        return ""
-    return f"; {difference_said(finest.asymmetry)}: {advice_said(finest.A)}"

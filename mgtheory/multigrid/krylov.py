@@ -62,8 +62,8 @@ def krylov(
     A
         The matrix or LinearOperator, shape (n, n).
     method
-        ``"cg"`` and ``"minres"`` take a symmetric cycle, ``"gmres"`` any; its iterations are
-        restarts of 10 steps.
+        ``"cg"`` and ``"minres"`` take a symmetric cycle, and where A = D S with a symmetric S the
+        equation S x = D^-1 b; ``"gmres"`` takes any; its iterations are restarts of 10 steps.
     b, x0, tol, atol, maxiter, callback
         As `MultigridSolver.solve` takes them; the norms are true ones here too, taken after every
         step.
@@ -94,7 +94,9 @@ def krylov(
 def _preconditioner(hierarchy: MultigridSolver, method: str, cycle: Cycle) -> Any:
     """One cycle, or a ValueError that names the methods which take it."""
     try:
-        return hierarchy.as_preconditioner(cycle, symmetric=KRYLOV[method])
+        if KRYLOV[method]:
+            return hierarchy.of_symmetric_form(cycle)
+        return hierarchy.as_preconditioner(cycle, symmetric=False)
     except ValueError as error:
         any_cycle = " or ".join(name for name, symmetric in KRYLOV.items() if not symmetric)
         remedy = f"take krylov {any_cycle}, or cycles alone without a Krylov method"
@@ -124,6 +126,11 @@ class _Watched(_Counted):
         product, sizes = float(np.vdot(r, z).real), norm(r) * norm(z)
         self.least = min(self.least, product / sizes if sizes > 0.0 else math.inf)
         return z
+
+
+def _row_by_row(A: sla.LinearOperator, rows: NDArray[Any]) -> sla.LinearOperator:
+    """D^-1 A."""
+    return sla.LinearOperator(A.shape, matvec=lambda v: A.matvec(v) / rows, dtype=A.dtype)
 
 
 class _Iteration:
@@ -174,17 +181,18 @@ class _Iteration:
         if self.inside[-1] <= self.target or self._ends_outside(self.x + e):
             raise _Done(e.copy())
 
-    def correction(self, method: str, M: _Watched) -> NDArray[Any]:
-        """What the steps add to x, at most `maxiter` of them; ValueError where M is no
-        preconditioner for them."""
+    def correction(self, method: str, M: _Watched, rows: NDArray[Any] | None) -> NDArray[Any]:
+        """What the steps add to x, at most `maxiter` of them, of the equation with its rows divided
+        by `rows`; ValueError where M is no preconditioner for them."""
         gmres = method == "gmres"
         extra: dict[str, Any] = {"restart": RESTART, "callback_type": "x"} if gmres else {}
         own = max(self.target / self.inside[0] * (1.0 if gmres else 1e-4), LEAST)
         limits: dict[str, Any] = {"rtol": own, "maxiter": self.stop.maxiter, **extra}
         try:
-            e, _ = getattr(sla, method)(
-                self.products.operator, self.residual, M=M.operator, callback=self._note, **limits
-            )
+            A, r = self.products.operator, self.residual
+            if rows is not None:
+                A, r = _row_by_row(A, rows), r / rows
+            e, _ = getattr(sla, method)(A, r, M=M.operator, callback=self._note, **limits)
         except _Done as done:
             return np.asarray(done.args[0])
         except ValueError as error:
@@ -224,7 +232,7 @@ def _run(
     steps = _Iteration(A, right, x, N, stop)
     missing = steps.split(right)[1]
     if steps.inside[0] > steps.target and stop.maxiter:  # SciPy's gmres cannot take no step
-        x = x + steps.correction(method, M)
+        x = x + steps.correction(method, M, hierarchy.rows if KRYLOV[method] else None)
     x = x if N is None else without(N, x)
     reason, count = steps.reason(x), len(steps.whole) - 1
     step = f"restart of gmres({RESTART})" if method == "gmres" else f"step of {method}"

@@ -21,7 +21,7 @@ from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensorform import TensorForm
 from mgtheory.smoothers import GaussSeidel
-from mgtheory.spectra.bounds import largest_eigenvalue, quick_ritz
+from mgtheory.spectra.bounds import fixed_values, largest_eigenvalue, quick_ritz
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
 from mgtheory.spectra.symmetry import EXACT, NEARLY, ROUNDED, asymmetry
 
@@ -238,6 +238,16 @@ class Level:
         """A without the scales of its rows: what a coarse grid is made for."""
         return self.A if self.rows is None else sp.csr_array((1.0 / self.rows)[:, None] * self.A)
 
+    @cached_property
+    def fixed(self) -> NDArray[np.bool_]:
+        """Where a row of A fixes a value, shape (n,)."""
+        return fixed_values(self.A)
+
+    @property
+    def form_rows(self) -> NDArray[np.float64] | None:
+        """D where A = D S with a symmetric S; None where A is so itself, or no scales make it."""
+        return self.rows if self.symmetric else None
+
     @property
     def form(self) -> Form | None:
         """What A is up to a positive factor, see `mgtheory.spectra.record`."""
@@ -262,6 +272,8 @@ class Level:
         if choose_scaling(scaling, constant, self.operator.diagonal) == "identity":
             return None
         diagonal = self.operator.diagonal()
+        if not np.all(diagonal):  # an empty row, as of a node without edges, takes any number
+            diagonal = np.where(np.diff(self.A.indptr) == 0, np.abs(diagonal).max(), diagonal)
         if not np.all(diagonal):
             raise ValueError(
                 f"level {self.index}: the diagonal of A has {np.sum(diagonal == 0)} zeros, this"
@@ -286,9 +298,8 @@ class Level:
         couplings give a = b/(2d).
         """
         if self.interval is None or (B is not None and np.ptp(B) > VARIES * np.max(np.abs(B))):
-            balance = 1.0 if self.rows is None else self.rows
-            balanced_B = B if B is None else balance * B
-            a, b = matrix_interval(self.balanced, self.shape, self.axes, balanced_B)
+            scaled_B = B if self.rows is None else self.rows * (1.0 if B is None else B)
+            a, b = matrix_interval(self.balanced, self.shape, self.axes, scaled_B)
             if self.damped is not None:
                 a = self.damped * b
                 if B is None and self.A.diagonal().real.max() < 0.0:  # b bounds the size alone

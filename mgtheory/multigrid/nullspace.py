@@ -9,25 +9,23 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import connected_components
 
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra.bounds import row_sums
+from mgtheory.spectra.symmetry import couplings, symmetriser
 
 # what A may leave of a user's basis of its nullspace, of |A| times it
 NULLSPACE = 1e-4
 # so much of x along the constants is a sign of a singular A
 DOMINANT = 100.0
 ROWS = 64  # looked at first: at the corner of a Dirichlet grid
-# of a graph that is not connected, each with its own constants; so many vectors are kept
-PARTS = 32
 
 
-def find_nullspace(
-    A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None
-) -> NDArray[Any] | None:
+def find_nullspace(A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None) -> Any:
     """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or where
-    A 1 = 0 to rounding the constants, of each part of a graph that is not connected."""
+    A 1 = 0 to rounding the constants, of each part of a graph that is not connected: then
+    sparse."""
     n = A.shape[0]
     if isinstance(nullspace, str):
         if nullspace != "auto":
@@ -60,25 +58,32 @@ def find_nullspace(
     return basis.astype(A.dtype)
 
 
-def _constants_of_parts(A: sp.csr_array) -> NDArray[Any]:
+def _constants_of_parts(A: sp.csr_array) -> Any:
     """The constants on each part of the unknowns that nothing joins to the others, shape (n, m),
-    orthonormal; on all of them where there are more than `PARTS`."""
-    count, part = connected_components(_couplings(A), directed=False)
-    if count > PARTS:
-        count, part = 1, np.zeros_like(part)
-    basis = np.zeros((part.size, count), dtype=A.dtype)
-    basis[np.arange(part.size), part] = np.bincount(part)[part] ** -0.5
-    return basis
+    orthonormal; sparse where there are several parts."""
+    count, part = connected_components(couplings(A), directed=False)
+    values = (np.bincount(part)[part] ** -0.5).astype(A.dtype)
+    if count == 1:
+        return values[:, None]
+    return sp.csr_array((values, (np.arange(part.size), part)), shape=(part.size, count))
 
 
-def _couplings(A: sp.csr_array) -> sp.csr_array:
-    """1 at each entry of A, which may be complex: SciPy's graphs are of real numbers."""
-    return sp.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)
+def orthonormal(basis: Any) -> Any:
+    """The same span by orthonormal columns. Sparse ones are those of parts that have no unknown in
+    common; a part that has none any more is left out."""
+    if not sp.issparse(basis):
+        return np.linalg.qr(basis)[0]
+    size = np.sqrt(np.asarray(abs(basis).power(2).sum(axis=0)).reshape(-1))
+    return sp.csr_array(basis[:, size > 0.0] / size[size > 0.0][None, :])
 
 
-def relative_image(A: sp.csr_array, basis: NDArray[Any]) -> float:
+def relative_image(A: sp.csr_array, basis: Any) -> float:
     """The largest |A v| over |A| max |v|, row by row: how nearly the basis is in A's nullspace,
     whatever the scales of the rows."""
+    if sp.issparse(basis):
+        image = sp.coo_array(A @ basis)
+        whole = row_sums(A)[image.coords[0]] * np.abs(basis).max(axis=0).toarray()[image.coords[1]]
+        return float(np.max(np.abs(image.data) / whole, initial=0.0))
     return float(np.max(np.abs(_images(A, basis))))
 
 
@@ -126,7 +131,7 @@ def nearly_singular(x: NDArray[Any], image: float, below: float) -> str:
     )
 
 
-def barely_singular(A: sp.csr_array, N: NDArray[Any] | None) -> str:
+def barely_singular(A: sp.csr_array, N: Any) -> str:
     """A sentence if A N is not 0 to one rounding of its entries. Else empty."""
     if N is None or (image := relative_image(A, N)) <= float(np.finfo(A.dtype).eps):
         return ""
@@ -154,28 +159,26 @@ def singular_below(A: sp.csr_array) -> float:
     return 8.0 * float(np.finfo(A.dtype).eps)
 
 
-def coarse_nullspace(
-    basis: NDArray[Any] | None, restrictions: Sequence[Any], dtype: Any
-) -> NDArray[Any] | None:
+def coarse_nullspace(basis: Any, restrictions: Sequence[Any], dtype: Any) -> Any:
     """The nullspace on the coarsest level: the constants for the constants, else what R makes of
     the basis."""
     if basis is None:
         return None
     coarse = basis.astype(dtype)
     for R in restrictions:
-        coarse = R @ coarse
+        coarse = (R.tocsr() if sp.issparse(basis) else R) @ coarse
     if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
         coarse = np.ones_like(coarse)
-    return np.linalg.qr(coarse)[0]
+    return orthonormal(coarse)
 
 
-def without(N: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+def without(N: Any, v: NDArray[Any]) -> NDArray[Any]:
     """v without its component in the span of N's orthonormal columns."""
     return v - N @ (N.conj().T @ v)
 
 
 def range_split(
-    A: Any, N: NDArray[Any] | None, b: NDArray[Any]
+    A: Any, N: Any, b: NDArray[Any]
 ) -> Callable[[NDArray[Any]], tuple[NDArray[Any], float]]:
     """What splits a residual into its part in the range of A, which cycles reduce, and the norm of
     the rest along the nullspace N, 0 where it is rounding beside b.
@@ -197,7 +200,7 @@ def range_split(
     return split
 
 
-def left_nullspace(A: Any, N: NDArray[Any]) -> NDArray[Any] | None:
+def left_nullspace(A: Any, N: Any) -> Any:
     """An orthonormal basis L of the nullspace of A^*, shape (n, m), from that of A; None where it
     is not found.
 
@@ -210,28 +213,5 @@ def left_nullspace(A: Any, N: NDArray[Any]) -> NDArray[Any] | None:
     scales = symmetriser(A) if sp.issparse(A) else None
     if scales is None:
         return None
-    L = np.linalg.qr(scales[:, None] * N)[0].astype(N.dtype)
+    L = orthonormal(sp.diags_array(scales) @ N).astype(N.dtype)
     return L if relative_image(A.conj().T, L) <= NULLSPACE else None
-
-
-@np.errstate(divide="ignore", invalid="ignore")  # couplings one way alone
-def symmetriser(A: sp.csr_array) -> NDArray[np.float64] | None:
-    """s > 0, shape (n,), largest 1, from s_i |a_ij| = s_j |a_ji| along a tree of A's couplings, of
-    each part of a graph that is not connected; None where these do not go both ways.
-
-    diag(s) A is Hermitian if any positive diagonal times A is.
-    """
-    couplings = _couplings(A)
-    n, parts = A.shape[0], connected_components(couplings, directed=False)[1]
-    roots = np.unique(parts, return_index=True)[1]
-    # one more unknown is joined to the first of each part
-    joined = sp.csr_array((np.ones(roots.size), (0 * roots, roots)), shape=(1, n))
-    graph = sp.block_array([[couplings, None], [joined, sp.csr_array((1, 1))]], format="csr")
-    child, parent = np.arange(n), breadth_first_order(graph, n, directed=False)[1][:n]
-    parent[roots] = roots
-    logs = np.log(np.abs(A[parent, child])) - np.log(np.abs(A[child, parent]))
-    logs[roots] = 0.0
-    while (parent[parent] != parent).any():
-        # each step doubles the part of the way to the root that is added up
-        logs, parent = logs + logs[parent], parent[parent]
-    return np.exp(logs - logs.max()) if np.isfinite(logs).all() else None

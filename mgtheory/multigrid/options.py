@@ -114,8 +114,8 @@ class Options:
         or a `Smoothing`. The degree is a number, one per level (the last goes on), or a callable of
         the level's index. By default ``"chebyshev"`` with the degrees 2, 3, 4, 5, 6, 6 ..., of a
         real A that is not symmetric ``"harmonic_ritz"`` with 3, 4, 5, 6, 6 ..., where a matrix is
-        so by more than rounding of its entries (`mgtheory.spectra.symmetry`); a family given by its
-        name alone has degree 2 on every level.
+        so by more than rounding of its entries and scales of its rows
+        (`mgtheory.spectra.symmetry`); a family given by its name alone has degree 2 on every level.
     post_smoother
         Another one after the coarse-grid correction; the same by default.
     pre, post

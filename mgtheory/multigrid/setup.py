@@ -14,7 +14,7 @@ from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.aggregates import Aggregates, aggregates, pseudo_inverse
 from mgtheory.multigrid.coarse import DENSE, DirectSolver
-from mgtheory.multigrid.doubts import JUMP, about_symmetry, coupling_ratio, doubts, row_scales
+from mgtheory.multigrid.doubts import JUMP, about_symmetry, doubts, row_scales
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
 from mgtheory.multigrid.nullspace import coarse_nullspace
@@ -28,8 +28,6 @@ from mgtheory.spectra.bounds import couplings, entries
 from mgtheory.spectra.symmetry import row_maxima
 
 COARSEST = 64  # unknowns of the coarsest level by default
-# couplings over the diagonal, of that in most rows, below which a value is fixed
-FIXED = 0.1
 
 
 def make_level(
@@ -156,7 +154,7 @@ class Coarsening:
         if tensor is not None:
             A = sp.csr_array(tensor.todia(level.A.dtype))
         elif isinstance(self.transfers, Aggregates):
-            A = tidied(self.transfers.operator(level.index + 1), level.A.dtype)
+            A = tidied(self.transfers.operator(level.index + 1), level)
         else:
             A = galerkin(level) if again is None else again.equation.operator(shape)
         if not level.own_transfers:  # in the real type of the cycle
@@ -309,15 +307,13 @@ def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
     Those are fixed values, imposed by a row of the identity or a penalty: relaxation alone solves
     them, and a coarse grid would see the numbers of their rows.
     """
-    ratio = coupling_ratio(level.A)
-    kept = ratio >= FIXED * min(1.0, float(np.median(ratio)))
+    kept = ~level.fixed
     if kept.all() and level.rows is None:
         return P, R
     weights = kept if level.rows is None else kept / level.rows
-    P = kept[:, None] * sp.csr_array(P.tocsr())
     if not kept.all():  # whose residual would be a penalty times what the lift gives them
-        level.lift = P
-    return P, sp.csr_array(R.tocsr()) * weights[None, :]
+        level.lift = P = sp.csr_array(kept[:, None] * sp.csr_array(P.tocsr()))
+    return P, sp.csr_array(sp.csr_array(R.tocsr()) * weights[None, :])
 
 
 def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:
@@ -354,13 +350,20 @@ def _interval(level: Level) -> tuple[float, float] | None:
 def galerkin(level: Level) -> sp.csr_array:
     """R A P as a CSR array in A's type."""
     R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
-    return tidied(sp.csr_array(R @ level.A @ P), level.A.dtype)
+    return tidied(sp.csr_array(R @ level.A @ P), level)
 
 
-def tidied(coarse: sp.csr_array, dtype: np.dtype[Any]) -> sp.csr_array:
-    """A coarse operator without what is rounding beside the other entries of its row and its
-    column, and without empty rows; it may be changed."""
+def tidied(coarse: sp.csr_array, level: Level) -> sp.csr_array:
+    """A coarse operator R A P of a level without what is rounding beside the other entries of its
+    row and its column, or beside what the row is made of, and without empty rows; it may be
+    changed."""
     coarse.sum_duplicates()  # abs() would, and move the entries
+    alone = np.diff(coarse.indptr) == 1
+    if alone.any():  # of a part of a graph that is a single aggregate A leaves but rounding
+        R, P = (abs(sp.csr_array(T.tocsr())) for T in (level.R, level.P))
+        made_of = sp.csr_array(R.multiply(P.T)) @ np.abs(level.A.diagonal())
+        alone &= row_maxima(coarse) <= 50.0 * np.finfo(level.A.dtype).eps * made_of
+        coarse.data[np.repeat(alone, np.diff(coarse.indptr))] = 0.0
     sizes = np.abs(coarse.data)
     small = np.flatnonzero(sizes <= 1e-14 * np.max(sizes, initial=0.0))
     if small.size:
@@ -373,4 +376,4 @@ def tidied(coarse: sp.csr_array, dtype: np.dtype[Any]) -> sp.csr_array:
     if empty.any():  # every fine unknown around has a fixed value: nothing arrives here
         coarse = sp.csr_array(coarse + sp.diags_array(empty * np.max(sizes, initial=1.0)))
     coarse.sort_indices()
-    return coarse.astype(dtype)
+    return coarse.astype(level.A.dtype)

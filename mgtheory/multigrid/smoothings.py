@@ -92,6 +92,8 @@ class TriangularSmoothing(Smoothing):
                 ) from error
             return
         triangle = sp.csc_array(sp.triu(self.A) if self.backward else sp.tril(self.A))
+        if (empty := triangle.diagonal() == 0).any():  # a node without edges
+            triangle = sp.csc_array(triangle + sp.diags_array(empty.astype(triangle.dtype)))
         if self.omega != 1.0:
             triangle = sp.csc_array(
                 triangle + sp.diags_array((1.0 / self.omega - 1.0) * self.A.diagonal())

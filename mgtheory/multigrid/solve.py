@@ -67,7 +67,7 @@ def solve_levels(
     stop: Stop,
     plan: Plan,
     *,
-    nullspace: NDArray[Any] | None = None,
+    nullspace: Any = None,
     warnings: tuple[str, ...] = (),
 ) -> Solution:
     """See `mgtheory.multigrid.base.MultigridSolver`."""

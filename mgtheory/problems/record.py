@@ -23,7 +23,7 @@ from mgtheory.problems.symbols import (
     symbol,
 )
 from mgtheory.spectra.arnoldi import linear_operator
-from mgtheory.spectra.bounds import couplings, largest_eigenvalue
+from mgtheory.spectra.bounds import couplings, half_order, largest_eigenvalue
 from mgtheory.spectra.interval import Interval
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
 from mgtheory.spectra.ritz import arnoldi, lanczos
@@ -34,6 +34,8 @@ from mgtheory.spectra.symmetry import (
     advice_said,
     asymmetry,
     difference_said,
+    scaled_rows,
+    symmetric_rows,
 )
 
 Scaling = Literal["identity", "diagonal"]
@@ -163,9 +165,15 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
             raise ValueError("scaling 'diagonal': the matrix has a 0 on its diagonal")
         B = 1.0 / A.diagonal()
         operator = linear_operator(sp.csr_array(sp.diags_array(B) @ A))
+    # D S = A with a symmetric S has the spectrum of S in the inner product of D^-1
+    rows = symmetric_rows(sp.csr_array(A)) if sp.issparse(A) else None
+    S, D = A, B
+    if rows is not None:
+        S, D = scaled_rows(sp.csr_array(A), 1.0 / rows), rows if B is None else rows * B
     try:
-        estimate = lanczos(A, B=B)
+        estimate = lanczos(S, B=D)
         found = f"Lanczos, {estimate.steps} steps, an estimate with its error and 1 %"
+        found += "; A is symmetric but for scales of its rows" if rows is not None else ""
         if estimate.asymmetry > EXACT:
             part = f"{estimate.asymmetry:.0e}"
             found += f"; A is symmetric up to {part} of its norm, and taken as symmetric"
@@ -261,16 +269,19 @@ def choose_scaling(asked: str, constant: bool, diagonal: Callable[[], NDArray[An
 def matrix_interval(
     A: sp.csr_array, shape: Sequence[int], axes: Sequence[int], B: NDArray[Any] | None
 ) -> tuple[float, float]:
-    """[a, b] for smoothing BA on a grid: b bounds the spectrum, a = b min_j s_j/(2 sum_j s_j).
+    """[a, b] for smoothing BA on a grid: b bounds the spectrum, a = b (min_j s_j/(2 sum_j s_j))^m.
 
-    The s_j are the couplings along the axes, the minimum is over the coarsened ones; equal
-    couplings give a = b/(2d). Without any coupling a = b/2: no frequency is another's neighbour.
+    The s_j are the couplings along the axes, the minimum is over the coarsened ones, and 2m is the
+    order of A: equal couplings give a = b/(2d) of the Laplacian L, and b/(2d)^2 of L^2. Without any
+    coupling a = b/2: no frequency is another's neighbour.
     """
     compact = A.nnz <= (2 * len(shape) + 1) * A.shape[0]
     b = largest_eigenvalue(A, B, compact=compact, margin=MARGIN)
     s = couplings(A, shape)
     coupled = [s[j] for j in axes or range(len(s)) if s[j] > 0]
-    return (b * min(coupled) / (2.0 * sum(s)) if coupled else b / 2.0), b
+    if not coupled:
+        return b / 2.0, b
+    return b * (min(coupled) / (2.0 * sum(s))) ** half_order(A, shape), b
 
 
 def _of_stencil(

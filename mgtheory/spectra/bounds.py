@@ -31,6 +31,8 @@ from mgtheory.spectra.ritz import LanczosEstimate, Operator, lanczos, square_ope
 
 # steps of a quick look at a spectrum: the bound is then 1.00 to 1.03 times the largest eigenvalue
 QUICK = 10
+FIXED = 0.1
+HIGHEST = 3  # m of an operator of order 2m that is looked for
 DENSE = 400  # up to this size the field of values is computed by dense eigenvalue problems
 ENTRIES = 4096  # up to this size an operator without an adjoint is written out: 128 MiB
 
@@ -219,6 +221,23 @@ def entries(A: sp.csr_array, shape: Sequence[int], offset: Sequence[int]) -> NDA
     return result
 
 
+def half_order(A: sp.csr_array, shape: Sequence[int]) -> int:
+    """m of an operator of order 2m: of the entries a_k of the row in the middle of the grid,
+    sum a_k k_j^2i is 0 for i < m along every axis j, as the row of a derivative of order 2m makes 0
+    of polynomials of lower degree."""
+    middle = [n // 2 for n in shape]
+    row = int(np.ravel_multi_index(middle, shape))
+    part = slice(A.indptr[row], A.indptr[row + 1])
+    apart = np.array(np.unravel_index(A.indices[part], shape)) - np.array(middle)[:, None]
+    m, reach = 1, min(int(np.abs(apart).max(initial=0)), HIGHEST)
+    while m < reach:
+        moments = apart.astype(float) ** (2 * m)
+        if (np.abs(moments @ A.data[part]) > 0.1 * (moments @ np.abs(A.data[part]))).any():
+            break
+        m += 1
+    return m
+
+
 def largest_eigenvalue(
     A: sp.csr_array, B: NDArray[Any] | None = None, *, compact: bool = False, margin: float = 1.0
 ) -> float:
@@ -239,6 +258,20 @@ def row_sums(A: sp.csr_array) -> NDArray[Any]:
     not."""
     sizes = sp.csr_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
     return np.asarray(sizes @ np.ones(A.shape[1], dtype=sizes.dtype))
+
+
+def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:
+    """sum_{j != i} |a_ij| over |a_ii|, shape (n,); 1 where the diagonal has a zero."""
+    diagonal = np.abs(A.diagonal())
+    ones = np.ones(diagonal.size)
+    return np.divide(row_sums(A) - diagonal, diagonal, out=ones, where=diagonal > 0.0)
+
+
+def fixed_values(A: sp.csr_array) -> NDArray[np.bool_]:
+    """Where a row fixes a value, as one of the identity or with a penalty does: its couplings are
+    less than `FIXED` of those in most rows, beside its diagonal."""
+    ratio = coupling_ratio(A)
+    return np.asarray(ratio < FIXED * min(1.0, float(np.median(ratio))))
 
 
 def quick_ritz(

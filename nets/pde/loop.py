@@ -139,6 +139,7 @@ class Refined(Loop):
             plan = replace(plan, loads=cast(Any, scaled))
         self.levels[0].b = scaled_down(self.b, scale)
         run_full_multigrid(self.levels, plan, restricted=False, again=False)
+        self.work += 1.0  # the residual in float64
         self.solution = self.levels[0].x.to(self.b.dtype).mul_(scale)
         return self.residual()
 

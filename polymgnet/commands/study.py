@@ -184,7 +184,7 @@ def _show(plan: Any) -> bool:
     """Print what the finished runs have reached, and the differences between them; whether there
     was anything."""
     from analysis.numbers import plain
-    from analysis.studies.grid import MEASURES
+    from analysis.studies.question import MEASURES
     from polymgnet import study as work
 
     results = list(plan.results)

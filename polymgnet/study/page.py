@@ -38,8 +38,10 @@ def write_page(
     # and then so are the figures beside it
     ours = force or target.is_file() or whole.is_file()
     from analysis.studies.along import along_section
-    from analysis.studies.grid import STARTS, Grid, Question
+    from analysis.studies.grid import Grid
+    from analysis.studies.question import STARTS, Question
     from analysis.studies.text import page, scale_text
+    from analysis.studies.tuned import tuned_section
     from mgtheory._files import write_atomically
 
     sections: dict[str, str] = {}
@@ -58,7 +60,8 @@ def write_page(
                     f"{target} exists and is no page of {file}; give another folder, or --force to"
                     " overwrite it"
                 )
-        grid = Grid.of(_found(plan), question.compare)
+        results = _found(plan)
+        grid = Grid.of(results, question.compare)
         if not grid.cells:
             looked.append(_missing(plan))
             continue
@@ -67,7 +70,7 @@ def write_page(
         # ending of the file's name -> the number of the start, if any, and what is shown
         drawn = [name for name in question.measures if name in grid.measures]  # all may diverge
         pictures = {"": ("", "means")} if drawn else {}
-        if question.along is not None and question.measures[0] in drawn:
+        if question.along_starts and question.measures[0] in drawn:
             for key in grid.starts:
                 pictures[f"-{STARTS[key].short}"] = (key, f"{STARTS[key].title} at the start")
         for ending, (start, shown) in pictures.items():
@@ -81,7 +84,7 @@ def write_page(
                 )
         points, there = [run.point for run in plan.runs], "have rows" if plan.rows else "finished"
         text.append(scale_text(grid, question, points=points, there=there))
-        text.append(along_section(grid))
+        text += [tuned_section(results, question), along_section(grid)]
         sections[one or ""] = "\n\n".join(part for part in text if part)
     if not sections:
         raise ValueError(

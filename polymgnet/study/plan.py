@@ -184,7 +184,7 @@ def name_of(path: Path, scale: str | None) -> str:
 def _check_report(path: Path, given: Mapping[str, Any], grid: Mapping[str, Any]) -> None:
     """ValueError where the table [report] asks for what the grid of this scale does not have, or
     names a value that no scale has."""
-    from analysis.studies.grid import Question
+    from analysis.studies.question import Question
 
     known = _known(path)
     try:

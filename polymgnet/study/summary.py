@@ -32,7 +32,8 @@ def summarise(results: Iterable[tuple[Run, Mapping[str, Any]]]) -> list[Row]:
     """A row for every point of the grid but the seed, with its estimates, from the finished runs
     and what they measured."""
     from analysis.stats import groups_of
-    from analysis.studies.grid import MEASURES, Cell, place_of
+    from analysis.studies.grid import Cell, place_of
+    from analysis.studies.question import MEASURES
 
     rows = []
     for members in groups_of(results, lambda one: json.dumps(place_of(one[0].point))).values():

@@ -199,6 +199,9 @@ def test_a_disc_has_the_colours_of_the_highest_degree(ax):
     """(1 + 2)^3 is the largest |1 - 2z|^3 on it, (1 + 1/2) that of the other."""
     draw_disc(ax, {3: ResidualPolynomial([0.5] * 3), 1: ResidualPolynomial([2.0])})
     assert np.max(mesh_of(ax).get_array()) == pytest.approx(27.0)
+    (above, below), q = ax.texts, ResidualPolynomial([0.5] * 3)
+    assert (above.get_text(), below.get_text()) == ("|q| > 1", "|q| < 1")
+    assert abs(q(complex(*above.get_position()))) > 1 > abs(q(complex(*below.xy)))
 
 
 def test_damping_refuses_other_shapes(ax):

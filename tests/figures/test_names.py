@@ -5,7 +5,8 @@ import tracemalloc
 
 import numpy as np
 
-from analysis.studies.grid import Grid, Question
+from analysis.studies.grid import Grid
+from analysis.studies.question import Question
 from figures.names import AWAY, _boxes, _size, _together
 from figures.studies import study_figure
 from figures.style import BLACK, GREY, paper

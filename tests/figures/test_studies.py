@@ -4,7 +4,8 @@ means do not hide the others."""
 import numpy as np
 import pytest
 
-from analysis.studies.grid import Grid, Question
+from analysis.studies.grid import Grid
+from analysis.studies.question import Question
 from figures.studies import (
     BEYOND,
     MEANS,
@@ -42,7 +43,7 @@ def grid(panels=("plain",)):
 
 def test_along(ax):
     made = grid()
-    (places,) = QUESTION.panels(made).values()
+    (places,) = made.panels(QUESTION.along).values()
     draw_along(ax, made, places, "train_loss", question=QUESTION)
     curves = {box.get_label(): box.lines[0].get_ydata() for box in ax.containers}
     np.testing.assert_allclose(curves["mine"], [0.505, 0.405])
@@ -97,7 +98,7 @@ def test_values_at_a_single_place_stand_beside_one_another(ax):
         ],
         "start",
     )
-    (places,) = QUESTION.panels(made).values()
+    (places,) = made.panels(QUESTION.along).values()
     draw_along(ax, made, places, "train_loss", question=QUESTION)
     at = {box.get_label(): box.lines[0].get_xdata().item() for box in ax.containers[1:]}
     assert np.diff(list(at.values())).min() > 0.1
@@ -117,7 +118,7 @@ def test_what_is_cut(ax, far, worst):
     made = Grid.of(
         [({"model.name": "q2", "start": k}, {"train_loss": y}) for k, y in losses.items()], "start"
     )
-    (places,) = QUESTION.panels(made).values()
+    (places,) = made.panels(QUESTION.along).values()
     draw_along(ax, made, places, "train_loss", question=QUESTION)
     low, high = ax.get_ylim()
     hidden = [k for k, y in losses.items() if not low < y < high]
@@ -138,7 +139,7 @@ def test_intervals_end_on_the_axis_where_nothing_but_the_searched_is_compared(ax
         | {"searched": ["other"]}
     )
     made = Grid.of(given, "start")
-    (places,) = question.panels(made).values()
+    (places,) = made.panels(question.along).values()
     draw_along(ax, made, places, "train_loss", question=question)
     half = made.cells[(("k", 2),)]["mine"].estimate("train_loss").half
     low, high = ax.get_ylim()
@@ -263,3 +264,47 @@ def test_what_nothing_beats_in_both():
     assert undominated(points, smaller=True) == {4}
     kinds = [kind_of(name) for name in ("q4, width 8", "preact_mgnet", "ResNet-8", "regular")]
     assert kinds == ["Poly-MgNet", "MgNet", "ResNet", None]
+
+
+def test_intervals_of_several_places_lie_apart_and_those_of_the_searched_on_one_another(ax):
+    """In the order of the legend, around the tick, never nearer to the next place than to their
+    own."""
+    made = grid()
+    (places,) = made.panels(QUESTION.along).values()
+    draw_along(ax, made, places, "train_loss", question=QUESTION)
+    at = [box.lines[0].get_xdata() for box in ax.containers]  # a, b, other, mine
+    np.testing.assert_array_equal(at[0], at[1])
+    first = np.array([x[0] for x in at[1:]])
+    np.testing.assert_allclose(first, [-0.06, 0.0, 0.06], atol=1e-12)
+    many = [f"start {k}" for k in range(30)]
+    points = [
+        ({"model.name": q, "start": s}, {"train_loss": 1.0}) for s in many for q in ("a", "b")
+    ]
+    made = Grid.of(points, "start")
+    question = Question.of({**GIVEN, "along": "model.name"})
+    (places,) = made.panels(question.along).values()
+    ax.clear()
+    draw_along(ax, made, places, "train_loss", question=question)
+    first = np.array([box.lines[0].get_xdata()[0] for box in ax.containers])
+    assert np.diff(first).min() > 0
+    assert np.abs(first).max() < 0.4
+
+
+def test_factors_have_plain_numbers_and_one_name_of_the_axis_a_row():
+    rows = [
+        ({"problem": p, "degree": k, "smoother": s}, {"factor": 0.4 / k})
+        for p in ("one", "two")
+        for k in (1, 2, 4)
+        for s in ("a", "b")
+    ]
+    question = Question.of(
+        {"title": "x", "compare": "smoother", "along": "degree", "measures": ["factor"]}
+    )
+    with paper():
+        made = study_figure(Grid.of(rows, "smoother"), question)
+        made.canvas.draw()
+        left, right = made.axes
+        assert (left.get_ylabel(), right.get_ylabel()) == ("convergence factor", "")
+        shown = [text.get_text() for text in left.get_yticklabels()]
+        assert {"0.1", "0.2"} <= set(shown)
+        assert {text.get_text() for text in left.get_yticklabels(minor=True)} <= {""}

@@ -11,16 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from analysis.studies.grid import Grid
 from nets.settings import WITHOUT_EFFECT
 from nets.training.folder import Busy
 from polymgnet import study
-from polymgnet.study.plan import scales_of
 from polymgnet.study.rows import Rows, row_of
 from polymgnet.study.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
-STUDIES = sorted((ROOT / "studies").glob("*.toml"))
 FILE = """
 config = "q2"
 out = "{out}"
@@ -404,41 +401,6 @@ def test_the_page_of_runs_that_all_diverged_has_no_picture(file, tmp_path, monke
     assert "![" not in page.read_text()
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_shipped_studies(path, tmp_path):
-    """Their scales can be read, their networks made, and their pages are what their rows say."""
-    committed = ROOT / "docs" / "studies" / f"{path.stem}.md"
-    if committed.exists():
-        page, *figures = study.write_page(path, tmp_path, draw=False)
-        assert page.read_text() == committed.read_text(), (
-            "polymgnet study FILE --report docs/studies"
-        )
-        assert all((committed.parent / figure.name).exists() for figure in figures)
-    scale = scales_of(path)[-1]
-    runs = study.load_study(path, scale=scale).runs
-    for run in {run.settings.get("model.name"): run for run in runs}.values():
-        run.check()
-
-
-@pytest.mark.parametrize(
-    ("ahead", "behind", "said"),
-    [
-        ("q4, no_relu, width 1/2", "ResNet-18", "-0.3 to 1.4"),
-        ("q4, no_relu, width 1/2", "ResNet-18, width 3/16", "1.9 to 4.9"),
-        ("ResNet-18, width 1/2", "q4, no_relu, width 1/2", "2.6 to 3.0"),
-        ("ResNet-18", "q4, no_relu", "2.8 to 5.8"),
-    ],
-)
-def test_pairs_that_the_readme_tells_and_the_page_has_not(ahead, behind, said):
-    """Half of the width against three ResNets; the page compares the candidate alone."""
-    rows = (ROOT / "studies/rows/pareto-cifar16.jsonl").read_text().splitlines()
-    found = Grid.of([(row["point"], row) for row in map(json.loads, rows)], "model")
-    pair = found.test("test_accuracy", (), ahead, behind).difference
-    assert f"{100 * pair.low:.1f} to {100 * pair.high:.1f}" == said
-    for page in ("README.md", "docs/choosing.md"):
-        assert said in " ".join((ROOT / page).read_text(encoding="utf-8").split())
-
-
 def script(*words, **environment):
     return subprocess.run(
         ["bash", ROOT / "studies" / "gpu.sh", *map(str, words)],
@@ -485,3 +447,16 @@ def test_gpu_script_ends_in_time_and_without_work(tmp_path):
     marker.unlink()
     assert script(1, "a.toml", "b.toml", POLYMGNET=str(begin), JOBS="3").returncode == 2
     assert marker.read_text() == "study a.toml --scale gpu --jobs 3\n"
+
+
+def test_the_page_has_what_each_reaches_at_its_own_setting(run, file, trained, tmp_path):
+    """In a section of its own, where the study's file asks for it."""
+    text = file.read_text().replace(
+        "[scale.small.grid]", '"optim.lr" = [0.1, 0.2]\n[scale.small.grid]'
+    )
+    file.write_text(text.replace('compare = "start"', 'compare = "start"\ntuned = "optim.lr"'))
+    run("study", file, "--scale", "large")
+    page = study.write_page(file, tmp_path / "pages", draw=False)[0].read_text()
+    assert "### Each at its own best lr\n" in page
+    assert "of the seeds 0, and the numbers are of the seeds 1, 2;" in page
+    assert "| `one` | 1.375 ± 1.588 (2) at 0.1 (end) |" in page

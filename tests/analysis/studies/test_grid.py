@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from analysis.stats import estimate, holm, paired
-from analysis.studies.grid import MEASURES, Grid, Question
+from analysis.studies.grid import Grid
+from analysis.studies.question import MEASURES, Question
 from analysis.studies.text import (
     cost_table,
     measure_table,
@@ -75,6 +76,22 @@ def test_the_candidate_against_all_others(grid):
     assert [test.p_holm for test in tests] == pytest.approx(holm(p), rel=1e-12)
     assert [test.better(MEASURES["train_loss"]) for test in tests] == [False, True, True, False]
     assert [test.significant for test in tests] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("along", "differ"),
+    [
+        *(("model.name", True), ("name", True), ("degree", True), ("data.size", True)),
+        *((None, False), ("optim.lr", False), ("lr", False), ("train.batch_size", False)),
+    ],
+)
+def test_what_is_set_for_training_alone_changes_no_start(grid, along, differ):
+    """No table of starts along a learning rate: its columns would be equal."""
+    question = replace(QUESTION, along=along)
+    assert question.along_starts == differ
+    rows = [(point, row | {"max_modulus": [1.0 + len(point["start"])]}) for point, row in results()]
+    text = scale_text(Grid.of(rows, "start"), question, points=[])
+    assert ("at the start" in text) == differ
 
 
 def test_one_seed_has_no_test():
@@ -196,7 +213,7 @@ def test_max_modulus_goes_with_the_loss():
     assert "| `f` | 0.2 |" in text  # sqrt(0.1 * 0.4)
     # by rank: distances 0, ln 2, ln 1.8, ln 4.06, ln 4.2, ln 40; one pair is exchanged
     assert "| *rank correlation* | +0.94 |" in text
-    assert finding.endswith(" is +0.94.")
+    assert finding.endswith(" is +0.94, of 6 values each.")
     assert Grid.of(results(), "start").starts == []
     # the same for all that is compared: nothing to show, no correlation with a constant
     alike = [(point, row | {"max_modulus": [point["seed"] + 1.0]}) for point, row in given]

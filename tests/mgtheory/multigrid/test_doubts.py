@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from mgtheory import Hierarchy, poisson
-from mgtheory.multigrid.doubts import _ends, coupling_ratio, row_scales
+from mgtheory import Hierarchy, poisson, solve
+from mgtheory.multigrid.doubts import _ends, row_scales
 from mgtheory.multigrid.level import Level
 from mgtheory.problems import create
+from mgtheory.spectra.bounds import coupling_ratio
 
 # both ends of an axis: zero values at a node (d) or half a cell away (h), free cells (n) or a free
 # node with its ghost (v), periodic (p)
@@ -130,6 +131,51 @@ def test_other_terms_do_not_look_like_ends():
         assert ("looks like Neumann" in text) == (given is None)
 
 
+def with_fixed_border(n, penalty):
+    """-Laplace on all points of a square, and b, its border fixed: by rows of the identity, or by a
+    penalty beside the diagonal."""
+    border = np.zeros((n, n), bool)
+    border[[0, -1]] = border[:, [0, -1]] = True
+    border = border.ravel()
+    A, b = poisson((n, n)).A, np.where(border, np.linspace(0.0, 1.0, n * n), 1.0)
+    if penalty is None:
+        A = sp.diags_array(1.0 - border) @ A + sp.diags_array(1.0 * border)
+        return sp.csr_array(A), b
+    size = penalty * (n + 1) ** 2
+    return sp.csr_array(A + sp.diags_array(size * border)), np.where(border, size * b, b)
+
+
+def test_fixed_values_are_no_free_ends():
+    """The rows beside those of the identity sum to zero, and so nearly do these beside 1/h^2."""
+    A, b = with_fixed_border(33, None)
+    hierarchy = Hierarchy.build(A, shape=(33, 33))
+    assert hierarchy.doubts == ()
+    assert set(_ends(A, (33, 33)).values()) == {"other"}
+    assert hierarchy.solve(b).iterations <= 9
+
+
+def test_a_penalty_that_hides_the_rest_is_said():
+    """A step of cg has solved for the values at the border, and nothing else: its tolerance is
+    relative to b, which has the penalty."""
+    A, b = with_fixed_border(33, 1e10)
+    x = sp.linalg.spsolve(sp.csc_array(A), b)
+    hierarchy = Hierarchy.build(A, shape=(33, 33))
+    hidden = solve(A, hierarchy, b=b, krylov="cg")
+    assert hidden.converged
+    assert np.abs(hidden.x - x).max() > 0.1
+    (text,) = hidden.warnings
+    assert "that of 128 rows that fix values by a penalty" in text
+    assert text in hidden.message
+    found = solve(A, hierarchy, b=b, krylov="cg", tol=float(text.split("tol=")[1].split(",")[0]))
+    assert np.abs(found.x - x).max() < 1e-9
+    # cycles reduce both parts alike
+    told = hierarchy.solve(b)
+    assert np.abs(told.x - x).max() < 1e-6
+    assert told.warnings == ()
+    A, b = with_fixed_border(33, None)
+    assert solve(A, b=b, shape=(33, 33), krylov="gmres").warnings == ()
+
+
 def test_a_free_side_among_others_is_named_by_its_axis():
     (text,) = Hierarchy.build(laplacian(33, "dd", "nd"), shape=(33, 33)).doubts
     assert "axes [1]" in text
@@ -217,9 +263,6 @@ def test_what_is_no_scale_of_rows():
         create("jump2d", 33).A,
         D + 1e5 * wind,
         sp.tril(D),
-        laplacian(33, "vv", "vv"),
-        scaled(D, 3, "columns")[0],
-        scaled(D, 3, "both")[0],
     ):
         assert row_scales(finest(A, 33)) is None
 

@@ -349,3 +349,18 @@ GRID = poisson((9, 9))
 def test_refusals(arguments, words):
     with pytest.raises(ValueError, match=words):
         Hierarchy.build(**{"problem": GRID, "coarsest": 20, **arguments})
+
+
+@pytest.mark.parametrize(("dim", "n"), [(1, 63), (2, 31), (3, 11)])
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_high_frequencies_of_an_operator_of_order_2m(m, dim, n):
+    """Of L^m, L the Laplacian, they begin at (2 / h^2)^m, which is (1 / 2d)^m of all."""
+    A = L = poisson((n,) * dim).A * (n + 1.0) ** -2
+    for _ in range(m - 1):
+        A = A @ L
+    level = Hierarchy.build(sp.csr_array(A), shape=(n,) * dim, coarsest=8, max_levels=2).levels[0]
+    theta = 2 * np.pi * np.arange(64) / 64
+    symbol = sum(np.meshgrid(*[2 - 2 * np.cos(theta)] * dim)) ** m
+    high = np.max(np.meshgrid(*[np.abs(np.angle(np.exp(1j * theta)))] * dim), axis=0) >= np.pi / 2
+    a, b = level.smoothing_interval()
+    assert a / b == pytest.approx(symbol[high].min() / symbol.max())

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.sparse.csgraph import laplacian
 
-from mgtheory import solve
+from mgtheory import Hierarchy, solve
 from mgtheory.comparison import compare_smoothers
 from mgtheory.multigrid.nullspace import find_nullspace, left_nullspace, symmetriser
 
@@ -80,11 +80,42 @@ def test_each_part_of_a_graph_has_its_constants(krylov):
     assert solve(A, b=A @ b, coarsening="pyamg", tol=1e-10, krylov=krylov).converged
 
 
-def test_very_many_parts_count_as_one():
-    """Not as many vectors as there are unknowns."""
+@pytest.mark.parametrize("krylov", [None, "cg"])
+@pytest.mark.parametrize("smoother", [None, "gauss_seidel"])
+@pytest.mark.parametrize("sizes", [[16] * 100, [900] + [2] * 50 + [1] * 60, [900, 1]])
+def test_very_many_parts(sizes, smoother, krylov):
+    """Each has its constants; a node without edges is a part too, and refuses no smoother."""
+    pytest.importorskip("pyamg")
+    rng, n = np.random.default_rng(1), sum(sizes)
+    label = np.repeat(range(len(sizes)), sizes)
+    i = np.flatnonzero(label[1:] == label[:-1])  # a path through each part, and other edges
+    j = rng.integers(0, n, (2, 3 * n))
+    j = j[:, label[j[0]] == label[j[1]]]
+    edges = sp.csr_array((np.ones(i.size), (i, i + 1)), shape=(n, n)) + sp.csr_array(
+        (np.ones(j.shape[1]), j), shape=(n, n)
+    )
+    order = rng.permutation(n)
+    A = sp.csr_array(laplacian(sp.csr_array(edges + edges.T)))[order][:, order]
+    label = label[order]
+    hierarchy = Hierarchy.build(sp.csr_array(A), coarsening="pyamg", smoother=smoother)
+    b = rng.standard_normal(n)
+    missing = np.bincount(label, b) / np.sqrt(np.bincount(label))
+    found = solve(A, hierarchy, b=b, krylov=krylov, tol=1e-9)
+    assert found.reason == "incompatible"
+    assert found.incompatibility == pytest.approx(np.linalg.norm(missing), rel=1e-9)
+    assert found.residual_norms[-1] == pytest.approx(np.linalg.norm(missing), rel=1e-6)
+    means = np.bincount(label, found.x) / np.bincount(label)
+    np.testing.assert_allclose(means, 0.0, atol=1e-10 * np.abs(found.x).max())
+    assert solve(A, hierarchy, b=A @ b, krylov=krylov).converged
+
+
+def test_the_constants_of_parts_are_orthonormal_and_few_numbers():
     pairs = sp.csr_array(sp.block_diag([np.array([[1.0, -1.0], [-1.0, 1.0]])] * 100))
     N = find_nullspace(pairs, None, "auto")
-    np.testing.assert_allclose(N, np.full((200, 1), 200**-0.5))
+    assert N.shape == (200, 100)
+    assert N.nnz == 200
+    assert abs(pairs @ N).max() == 0.0
+    np.testing.assert_allclose((N.T @ N).toarray(), np.eye(100), atol=1e-15)
 
 
 def test_a_symmetriser_is_found_for_any_graph():

@@ -160,6 +160,8 @@ def test_float32():
     correction = device.apply(problem.b)
     assert correction.dtype == device.smooth(found.x, problem.b).dtype == np.float64
     ours = StencilHierarchy.build(problem, coarsest=30, threads=1)
+    work = [h.full_multigrid(problem.b).work_units for h in (ours, device)]
+    assert work[1] == pytest.approx(work[0] + 1.0)  # the residual in float64
     assert 1e-10 < relative(correction, ours.apply(problem.b)) < 1e-5
     # scaled to 1 before they become float32
     assert relative(device.apply(1e-60 * problem.b), 1e-60 * correction) < 1e-6

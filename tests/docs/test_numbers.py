@@ -1,0 +1,304 @@
+"""Numbers that stand in README and docs/choosing.md by hand are those of the studies' rows, rounded
+once: tables cell by cell, and sentences with a difference, its interval and its p-value.
+
+The pages of docs/studies are made of the same rows; the arithmetic here is NumPy's and SciPy's own.
+"""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = {
+    "m": "model.name",
+    "p": "model.placement",
+    "s": "init.scheme",
+    "levels": "model.levels",
+    "lr": "optim.lr",
+    "c": "optim.coefficient_lr",
+    "start": "start",
+    "model": "model",
+}
+NOBN = "relu_outside_nobn"
+CONSTANTS = [
+    "constant",
+    *(f"constant:value={v}" for v in ("0.25", "0.5", "2", "4", "8", "16", "32")),
+]
+
+
+@cache
+def rows(study):
+    lines = (ROOT / f"studies/rows/{study}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def values(study, measure, **where):
+    """Seed -> measure, accuracies in per cent."""
+    wanted = {NAMES[key]: value for key, value in where.items()}
+    unit = 100 if measure == "test_accuracy" else 1
+    return {
+        row["point"]["train.seed"]: unit * row[measure]
+        for row in rows(study)
+        if all(row["point"].get(key) == value for key, value in wanted.items())
+    }
+
+
+def mean(study, measure, **where):
+    found = list(values(study, measure, **where).values())
+    assert found, where
+    return float(np.mean(found))
+
+
+def half(sample):
+    return float(stats.t.ppf(0.975, len(sample) - 1) * np.std(sample, ddof=1) / len(sample) ** 0.5)
+
+
+def difference(study, first, second, measure="test_accuracy", **where):
+    """Mean of first - second over their seeds, low, high, p."""
+    one, other = (values(study, measure, **where, **own) for own in (first, second))
+    shared = sorted(one.keys() & other.keys())
+    a, b = (np.array([side[seed] for seed in shared]) for side in (one, other))
+    reach, middle = half(a - b), float(np.mean(a - b))
+    return middle, middle - reach, middle + reach, float(stats.ttest_rel(a, b).pvalue)
+
+
+def text(page):
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def table(page, before):
+    """Columns and rows of the first table behind a text, without bold and code."""
+    lines = text(page)[text(page).index(before) :].splitlines()
+    start = next(k for k, line in enumerate(lines) if line.startswith("|"))
+    found = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        cells = re.split(r"(?<!\\)\|", line)[1:-1]
+        found.append([cell.strip().replace("*", "").replace("`", "") for cell in cells])
+    return found[0][1:], {row[0]: row[1:] for row in found[2:]}
+
+
+def alike(shown, number):
+    """As many digits as are shown, rounded once; halves of the last either way."""
+    digits = len(shown.partition(".")[2])
+    assert abs(float(shown.replace(",", "")) - number) <= 0.5000001 * 10**-digits, (shown, number)
+
+
+LOSSES = {
+    "mean over ten seeds\n([study](studies/starts.md))": (
+        "starts-digits",
+        lambda row, column: {"p": NOBN, "m": column, "s": row},
+    ),
+    "q4 on the digits, training loss, mean of five seeds": (
+        "levels-digits",
+        lambda row, column: {
+            "levels": int(column.split()[0]),
+            "s": "bounded:amplification=8" if row.startswith("bounded (") else row,
+        },
+    ),
+    "Whether that pays, ten seeds on the digits": (
+        "operator-digits",
+        lambda row, column: {"start": row.replace("Laplacian", "laplacian"), "m": column},
+    ),
+    "**What the meaning costs**": ("placement-digits", lambda row, column: {"p": row, "m": column}),
+}
+
+
+@pytest.mark.parametrize("before", LOSSES)
+def test_training_losses_of_choosing(before):
+    study, where = LOSSES[before]
+    columns, body = table("docs/choosing.md", before)
+    checked = 0
+    for row, cells in body.items():
+        for column, cell in zip(columns, cells, strict=True):
+            if row.startswith("the best of eight"):
+                losses = {s: mean(study, "train_loss", p=NOBN, m=column, s=s) for s in CONSTANTS}
+                best = min(losses, key=losses.get)
+                shown, root = re.fullmatch(r"([\d.]+) \(([\d.]+)\)", cell).groups()
+                alike(shown, losses[best])
+                assert root == best.partition("=")[2] or (root, best) == ("1", "constant")
+            elif row.startswith("its max"):
+                at = [r for r in rows(study) if r["point"]["init.scheme"] == "bounded:features=0.6"]
+                level = int(column.split()[0])
+                sizes = [max(r["max_modulus"]) for r in at if r["point"]["model.levels"] == level]
+                alike(cell, float(stats.gmean(sizes)))
+            elif cell != "–":
+                alike(cell, mean(study, "train_loss", **where(row, column)))
+            checked += cell != "–"
+    assert checked >= 15
+
+
+def test_accuracies_on_cifar16():
+    _, body = table("docs/choosing.md", "test accuracy in %, mean of five seeds; s,")
+    for scheme, cells in body.items():
+        for m, accuracy, size in (("q2", *cells[:2]), ("q8", *cells[2:])):
+            alike(accuracy, mean("starts-cifar16", "test_accuracy", m=m, s=scheme))
+            found = values("starts-cifar16", "features", m=m, s=scheme)
+            alike(size, float(stats.gmean(list(found.values()))))
+
+
+WIDTHS = {
+    "half of the width": "width 1/2",
+    "3/16 of the width": "width 3/16",
+    "an eighth of the width": "width 1/8",
+    "as few weights": "as few weights",
+    "width 16": "",
+    "width 7: as few weights": "width 7",
+}
+
+
+def network(row):
+    """The name in the rows of what a table calls a network."""
+    name, *rest = row.replace(" with no_relu", ", no_relu").split(", ")
+    quarter = [part for part in rest if part != "a quarter of the width"]
+    return ", ".join(part for part in [name, *(WIDTHS.get(part, part) for part in quarter)] if part)
+
+
+@pytest.mark.parametrize(
+    ("page", "before", "study", "unit"),
+    [
+        ("docs/choosing.md", "(30 epochs of 36 steps, ten seeds", "pareto-digits", 1e3),
+        ("README.md", "| trained to the end, ten seeds", "pareto-digits", 1e3),
+        ("docs/choosing.md", "CIFAR-10 at 16 × 16, a quarter of the width", "pareto-cifar16", 1e6),
+        ("README.md", "| photographs of 16 × 16", "pareto-cifar16", 1e6),
+    ],
+)
+def test_networks_against_their_costs(page, before, study, unit):
+    columns, body = table(page, before)
+    for row, cells in body.items():
+        where = {"model": network(row)}
+        measured = [r for r in rows(study) if r["point"]["model"] == where["model"]]
+        alike(cells[0], measured[0]["parameters"])
+        alike(cells[1], measured[0]["flops_per_image"] / unit)
+        sample = list(values(study, "test_accuracy", **where).values())
+        alike(cells[2].partition(" ± ")[0], float(np.mean(sample)))
+        if " ± " in cells[2]:
+            alike(cells[2].partition(" ± ")[2], half(sample))
+        else:
+            assert len(sample) == 1
+        if columns[-1] == "training loss":
+            alike(cells[3], mean(study, "train_loss", **where))
+        if columns[-1] == "seeds":
+            assert cells[3] == f"{len(sample)}"
+
+
+FEW, MORE = {"model": "q4, no_relu"}, {"model": "q4, no_relu, width 1/2"}
+RESNET = {k: {"model": f"ResNet-18{k and f', {k}'}"} for k in ("", *WIDTHS.values())}
+DEFAULT = {"s": "bounded:features=0.6"}
+# page, sentence with the numbers that are computed, and they
+SENTENCES = [
+    (
+        "docs/choosing.md",
+        "is {0:.2f} points behind, with an interval from {1:.2f} behind to {2:.2f} ahead",
+        lambda: np.multiply(
+            difference("pareto-digits", {"model": "q8"}, {"model": "ResNet-8"}), (-1, -1, 1, 1)
+        ),
+    ),
+    (
+        "README.md",
+        "differ by {0:.1f} points (95 % interval {1:.1f} to {2:.1f}, p = 0.012 after Holm) and",
+        lambda: difference("pareto-cifar16", FEW, RESNET["as few weights"]),
+    ),
+    (
+        "README.md",
+        "and {0:.1f} ({1:.1f} to {2:.1f}, p = {3:.2f} by itself)",
+        lambda: difference("pareto-cifar16", MORE, RESNET["width 3/16"]),
+    ),
+    (
+        "README.md",
+        "with twice its weights by {0:.1f} ({1:.1f} to {2:.1f})",
+        lambda: difference("pareto-cifar16", MORE, RESNET[""]),
+    ),
+    (
+        "README.md",
+        "behind by {0:.1f} points ({1:.1f} to {2:.1f}) at a quarter of the width",
+        lambda: difference("pareto-cifar16", RESNET[""], FEW),
+    ),
+    (
+        "README.md",
+        "and by {0:.1f} ({1:.1f} to {2:.1f}) at half of it",
+        lambda: difference("pareto-cifar16", RESNET["width 1/2"], MORE),
+    ),
+    *(
+        (
+            "docs/choosing.md",
+            "{0:.2f} " + f"{'points ' if m == 'q2' else ''}({m}, {extra}" + "{1:.2f} to {2:.2f}",
+            lambda m=m, s=s: difference("accuracy-digits", DEFAULT, {"s": s}, m=m),
+        )
+        for m, s, extra in (
+            ("q2", "constant:value=0.5", "95 % interval "),
+            ("q4", "constant", ""),
+            ("q8", "constant:value=2", ""),
+            ("q16", "constant:value=4", ""),
+            ("q32", "constant:value=16", ""),
+        )
+    ),
+    (
+        "docs/choosing.md",
+        "is lower by {0:.3f} ({1:.3f} to {2:.3f}, p = {3:.4f} by itself",
+        lambda: difference(
+            "operator-digits",
+            {"start": "random, bounded"},
+            {"start": "random, chebyshev4"},
+            "train_loss",
+            m="q2",
+        ),
+    ),
+    (
+        "docs/choosing.md",
+        "comes to 58.5 % ({0:.1f} points behind, {1:.1f} to {2:.1f}: not decided)",
+        lambda: difference(
+            "operator-cifar16",
+            {"start": "random, bounded:features=0.6"},
+            {"start": "laplacian, bounded:features=0.6"},
+            m="q2",
+        ),
+    ),
+    (
+        "docs/choosing.md",
+        "than q2 by 0.047, and by {0:.3f}, {1:.3f} to {2:.3f}, at",
+        lambda: difference(
+            "rates-digits", {"m": "q2"}, {"m": "q8"}, "train_loss", **DEFAULT, lr=0.04
+        ),
+    ),
+    (
+        "docs/choosing.md",
+        "With q8 `constant` is behind by {0:.3f} ({1:.3f} to {2:.3f}, p = {3:.2f} by itself)",
+        lambda: difference(
+            "rates-digits", {"s": "constant"}, DEFAULT, "train_loss", m="q8", lr=0.04
+        ),
+    ),
+    (
+        "docs/choosing.md",
+        "and {0:.1f} points there ({1:.1f} to {2:.1f}, p < 0.001)",
+        lambda: difference("rates-digits", DEFAULT, {"s": "chebyshev4"}, m="q8", lr=0.04),
+    ),
+    *(
+        (
+            "docs/choosing.md",
+            sentence,
+            lambda m=m, one=one, other=other, measure=measure: difference(
+                "coefficients-digits", {"c": one}, {"c": other}, measure, **DEFAULT, m=m
+            ),
+        )
+        for sentence, one, other, measure, m in (
+            ("is {0:.3f} higher ({1:.3f} to {2:.3f} with q2,", 0, 0.2, "train_loss", "q2"),
+            ("with q2, {1:.3f} to {2:.3f} with q8)", 0, 0.2, "train_loss", "q8"),
+            ("gain with q2: {0:.3f} in loss ({1:.3f} to {2:.3f})", 0, 20, "train_loss", "q2"),
+            ("and {0:.1f} points ({1:.1f} to {2:.1f}), and", 20, 0, "test_accuracy", "q2"),
+            ("gain nothing in loss ({0:.3f}, {1:.3f} to {2:.3f})", 0, 20, "train_loss", "q8"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("page", "sentence", "numbers"), SENTENCES)
+def test_sentences(page, sentence, numbers):
+    expected = " ".join(sentence.format(*numbers()).split())
+    assert expected in " ".join(text(page).split())
