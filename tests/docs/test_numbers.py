@@ -269,7 +269,7 @@ SENTENCES = [
     ),
     (
         "docs/choosing.md",
-        "With q8 `constant` is behind by {0:.3f} ({1:.3f} to {2:.3f}, p = {3:.2f} by itself)",
+        "With q8 `constant` is behind by {0:.3f} ({1:.3f} to {2:.3f}, p = {3:.2f} by itself;",
         lambda: difference(
             "rates-digits", {"s": "constant"}, DEFAULT, "train_loss", m="q8", lr=0.04
         ),
@@ -278,6 +278,25 @@ SENTENCES = [
         "docs/choosing.md",
         "and {0:.1f} points there ({1:.1f} to {2:.1f}, p < 0.001)",
         lambda: difference("rates-digits", DEFAULT, {"s": "chebyshev4"}, m="q8", lr=0.04),
+    ),
+    (
+        "docs/choosing.md",
+        "`constant` is behind by {0:.2f} ({1:.2f} to {2:.2f}, p = {3:.3f} by itself)",
+        lambda: difference(
+            "rates-digits", {"s": "constant"}, DEFAULT, "train_loss", m="q32", lr=0.02
+        ),
+    ),
+    *(
+        (
+            "docs/choosing.md",
+            sentence,
+            lambda s=s: difference("rates-digits", DEFAULT, {"s": s}, m="q32", lr=0.02),
+        )
+        for sentence, s in (
+            ("and {0:.1f} points ({1:.1f} to {2:.1f}), `xavier`", "constant"),
+            ("`xavier` by {0:.1f} points ({1:.1f} to {2:.1f}) and", "xavier"),
+            ("`chebyshev4` by {0:.1f} ({1:.1f} to {2:.1f}), and from", "chebyshev4"),
+        )
     ),
     *(
         (
