@@ -32,11 +32,12 @@ def printed():
 
 
 def with_wind(relative, n=31):
-    """The couplings to the east and to the west differ by this part of the diagonal."""
-    east = sp.diags_array([1.0, -1.0], offsets=[1, -1], shape=(n, n))
-    A = poisson((n, n)).A
-    wind = 0.5 * relative * A.diagonal().max() * sp.kron(sp.eye_array(n), east)
-    return sp.csr_array(A + wind)
+    """A wind in circles, no scale of rows: couplings to one side and to the other differ by up to
+    this part of the diagonal."""
+    to_and_fro = sp.diags_array([1.0, -1.0], offsets=[1, -1], shape=(n, n))
+    A, place = poisson((n, n)).A, sp.diags_array(np.linspace(-1, 1, n))
+    circles = sp.kron(place, to_and_fro) - sp.kron(to_and_fro, place)
+    return sp.csr_array(A + 0.5 * relative * A.diagonal().max() * circles)
 
 
 def test_asymmetry_is_relative_to_the_largest_of_row_and_column():
