@@ -45,5 +45,5 @@ def test_pairs_that_the_readme_tells_and_the_page_has_not(ahead, behind, said):
     found = Grid.of([(row["point"], row) for row in map(json.loads, rows)], "model")
     pair = found.test("test_accuracy", (), ahead, behind).difference
     assert f"{100 * pair.low:.1f} to {100 * pair.high:.1f}" == said
-    for page in ("README.md", "docs/choosing.md"):
+    for page in ("README.md", "docs/evidence.md"):
         assert said in " ".join((ROOT / page).read_text(encoding="utf-8").split())
