@@ -241,6 +241,35 @@ SENTENCES = [
         "and by {0:.1f} ({1:.1f} to {2:.1f}) at half of it",
         lambda: difference("pareto-cifar16", RESNET["width 1/2"], MORE),
     ),
+    (
+        "docs/choosing.md",
+        "16 × 16 {0:.1f} points ahead of a ResNet-18 of as many weights",
+        lambda: difference("pareto-cifar16", FEW, RESNET["as few weights"]),
+    ),
+    (
+        "docs/choosing.md",
+        "an eighth of its weights, by {0:.1f} points at a quarter of the width",
+        lambda: difference("pareto-cifar16", RESNET[""], FEW),
+    ),
+    (
+        "docs/choosing.md",
+        "and {0:.1f} at half of it",
+        lambda: difference("pareto-cifar16", RESNET["width 1/2"], MORE),
+    ),
+    (
+        "docs/choosing.md",
+        "q8 is lower than q2 by {0:.3f} at one rate",
+        lambda: difference(
+            "rates-digits", {"m": "q2"}, {"m": "q8"}, "train_loss", **DEFAULT, lr=0.005
+        ),
+    ),
+    (
+        "docs/choosing.md",
+        "and by {0:.3f} at a better one",
+        lambda: difference(
+            "rates-digits", {"m": "q2"}, {"m": "q8"}, "train_loss", **DEFAULT, lr=0.04
+        ),
+    ),
     *(
         (
             "docs/evidence.md",
