@@ -8,7 +8,8 @@ import pytest
 import scipy.sparse as sp
 
 from mgtheory import Hierarchy, poisson, solve
-from mgtheory.multigrid.doubts import _ends, row_scales
+from mgtheory.multigrid.doubts import row_scales
+from mgtheory.multigrid.ends import kinds_of_ends as _ends
 from mgtheory.multigrid.level import Level
 from mgtheory.problems import create
 from mgtheory.spectra.bounds import coupling_ratio
