@@ -11,6 +11,12 @@ from polymgnet.errors import Failure
 from polymgnet.matrices import of_command
 from polymgnet.options import option
 
+# two numbers: of an indefinite A
+SIGNS = (
+    "the symbol of A runs from {:.4g} to {:.4g}: near frequencies where that of the coarse grid is"
+    " 0 the factors have no bound, and a grid of your own has those of its frequencies, which solve"
+    " measures"
+)
 SIZE = {1: 64, 2: 64, 3: 16}  # points per axis of the periodic grid, by dimension
 
 
@@ -95,7 +101,13 @@ def lfa(
         "three_grid_factor": three.factor,
         "worst_frequency": mu.frequency,
     }
-    if remark := console.coarsened_remark(coarsened, model.dim):
+    signs = _signs(model)
+    remarks = [
+        console.coarsened_remark(coarsened, model.dim),
+        *([SIGNS.format(*signs)] if signs else []),
+    ]
+    document["changes_sign"] = signs is not None
+    if remark := "; ".join(filter(None, remarks)):
         document["remark"] = remark
     if verify:
         document["verification"] = _verified(local, model.shape, show=not as_json)
@@ -186,6 +198,17 @@ def _smoother(
     return label, given
 
 
+def _signs(model: Any) -> tuple[float, float] | None:
+    """The ends of a real symbol that changes its sign; None for any other."""
+    import numpy as np
+
+    values = np.asarray(model.eigenvalues())
+    low, high = float(values.real.min()), float(values.real.max())
+    rounding = 1e-9 * max(-low, high)
+    real = np.abs(values.imag).max() <= rounding
+    return (low, high) if real and low < -rounding and high > rounding else None
+
+
 def _verified(local: Any, shape: tuple[int, ...], *, show: bool) -> dict[str, Any]:
     """The two-grid cycle run on a periodic grid of this shape, beside its prediction."""
     import numpy as np
@@ -256,6 +279,6 @@ def _show(document: dict[str, Any]) -> None:
         pairs.append(("note", document["remark"]))
     if document.get("report"):
         pairs.append(("page", str(document["report"])))
-    if two >= 1:
+    if max(two, three) >= 1 and not document["changes_sign"]:
         pairs.append(("verdict", "does not converge: a factor is 1 or more"))
     console.facts(_title(document), pairs)
