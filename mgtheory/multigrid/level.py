@@ -17,7 +17,12 @@ from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.smoothings import Smoothing
 from mgtheory.problems.grids import Ends, Shape
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
+from mgtheory.problems.record import (
+    VARIES,
+    choose_scaling,
+    constant_diagonal,
+    matrix_interval,
+)
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensorform import TensorForm
 from mgtheory.smoothers import GaussSeidel
@@ -342,6 +347,7 @@ class Level:
             found=ESTIMATED if self.interval is None else "the symbol, exact",
             form=self.form,
             positive=positive,
+            diagonal=constant_diagonal(self.A) if B is None else None,
             source=self,
         )
 
