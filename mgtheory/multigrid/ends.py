@@ -7,8 +7,6 @@ free end is a whole one. In one dimension the two are one matrix, and are taken 
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -100,17 +98,18 @@ def _along(S: sp.csr_array, line: NDArray[np.intp]) -> NDArray[np.float64]:
     return np.asarray(inside.sum(axis=1)).ravel() - inside.diagonal()
 
 
-def constant_inside(A: sp.csr_array, shape: Shape) -> bool:
-    """Whether the rows of A that have all neighbours are those of one stencil, even about its
-    centre."""
-    middle, inside = tuple(n // 2 for n in shape), (slice(1, -1),) * len(shape)
+def stencil_inside(A: sp.csr_array, shape: Shape) -> NDArray[np.float64] | None:
+    """The entries of a row of A by their offsets, shape (3, ..), where all rows that have all
+    neighbours are alike, and even about their centre; else None."""
     if min(shape) < 3 or np.iscomplexobj(A.data):
-        return False
-    taps = {}
-    for offset in itertools.product((-1, 0, 1), repeat=len(shape)):
-        values = entries(A, shape, offset)
-        taps[offset] = values[middle]
+        return None
+    middle, inside = tuple(n // 2 for n in shape), (slice(1, -1),) * len(shape)
+    taps, left = np.zeros((3,) * len(shape)), np.diff(A.indptr).reshape(shape)[inside].sum()
+    for place in np.ndindex(taps.shape):
+        values = entries(A, shape, [i - 1 for i in place])
+        taps[place] = values[middle]
+        left -= np.count_nonzero(values[inside])
         if np.ptp(values[inside]) > EVEN * np.abs(values).max():
-            return False
-    largest = EVEN * max(map(abs, taps.values()))
-    return all(abs(v - taps[tuple(-o for o in offset)]) <= largest for offset, v in taps.items())
+            return None
+    even = np.abs(taps - np.flip(taps)).max() <= EVEN * np.abs(taps).max()
+    return taps if even and not left else None

@@ -15,7 +15,7 @@ from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.aggregates import Aggregates, aggregates, pseudo_inverse
 from mgtheory.multigrid.coarse import DENSE, DirectSolver
 from mgtheory.multigrid.doubts import JUMP, about_boundary, about_symmetry, doubts, row_scales
-from mgtheory.multigrid.ends import constant_inside, ends_of_axes, kinds_of_ends
+from mgtheory.multigrid.ends import ends_of_axes, kinds_of_ends, stencil_inside
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
 from mgtheory.multigrid.nullspace import coarse_nullspace
@@ -127,7 +127,7 @@ class Coarsening:
         if about_boundary(kinds, level.shape, boundary):
             return
         own, level.ends = level.ends, ends_of_axes(level, kinds, boundary)
-        level.even = level.ends != own and constant_inside(level.balanced, level.shape)
+        level.even = level.ends != own and stencil_inside(level.balanced, level.shape) is not None
 
     @cached_property
     def transfers(self) -> Any:

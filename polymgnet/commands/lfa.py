@@ -74,7 +74,9 @@ def lfa(
     A, sizes = of_command(matrix, shape, instead={"--problem": problem, "--n": n})
     problem = str(matrix or problem or options.MODEL)
     model = _model(problem, n, stored=verify) if A is None else _inside(A, sizes)
-    analysed = model if A is None else model.stencil  # coarse operators of a matrix are R A P
+    analysed = model if A is None else model.stencil
+    if A is not None:  # as the solver has its coarse operators
+        coarsening = coarsening or "galerkin"
     record = operator_record(model, axes=options.axes_of(axes, model.dim))
     coarsened = record.axes or ()
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
@@ -229,23 +231,28 @@ def _verified(local: Any, shape: tuple[int, ...], *, show: bool) -> dict[str, An
 def _inside(A: Any, sizes: Any) -> Any:
     """The periodic problem of the stencil that a matrix has inside its grid; of the sides Fourier
     analysis knows nothing, so that any that fit will do."""
-    from mgtheory import Problem
+    from mgtheory import Problem, Stencil
+    from mgtheory.multigrid.ends import stencil_inside
     from mgtheory.multigrid.options import Options
     from mgtheory.multigrid.setup import grid_operator
     from mgtheory.problems.grids import Boundary
 
+    grid = (SIZE[len(sizes)],) * len(sizes)
     for boundary in Boundary:
         if boundary is not Boundary.DIRICHLET and min(sizes) == 1:
             continue  # which these do not have, and nobody has asked for them
         of = grid_operator(A, Options(shape=sizes, boundary=str(boundary)))
         if isinstance(of, Problem) and of.stencil is not None:
-            grid = (SIZE[of.dim],) * of.dim
             return Problem.from_stencil(of.stencil, grid, boundary="periodic")
+    if (taps := stencil_inside(A, sizes)) is not None:  # with other ends, as of ghost points
+        stencil = Stencil.from_array(taps, channels=False)
+        return Problem.from_stencil(stencil, grid, boundary="periodic")
     given = " x ".join(map(str, sizes))
     raise ValueError(
-        f"on the grid {given} A is not one stencil at all points, with equal weights on both sides"
-        " of each axis, as Fourier analysis of a matrix needs it; solve and compare-smoothers take"
-        " it as it is; of a stencil with a wind Python has two_grid_factor(Stencil.from_array(...))"
+        f"on the grid {given} A is not one stencil at all points inside, with equal weights on both"
+        " sides of a point, as Fourier analysis of a matrix needs it; solve and compare-smoothers"
+        " take it as it is; of a stencil with a wind Python has"
+        " two_grid_factor(Stencil.from_array(...))"
     )
 
 

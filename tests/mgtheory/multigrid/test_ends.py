@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from mgtheory import Hierarchy, ResidualPolynomial, poisson, solve, two_grid_factor
-from mgtheory.multigrid.ends import constant_inside, kinds_of_ends
+from mgtheory.multigrid.ends import kinds_of_ends, stencil_inside
 from mgtheory.multigrid.setup import Coarsening, Given, Options
 from mgtheory.multigrid.transfer import coarse_size, interpolation, linear, nested, restriction
 from mgtheory.problems import create
@@ -120,11 +120,15 @@ def test_smooth_and_graded_cells_are_no_nodes():
 
 def test_one_stencil_inside():
     S = symmetric((17, 18), ("dv", "rr"), 10.0)
-    assert constant_inside(S, (17, 18))
-    assert not constant_inside(create("variable2d", 17).A, (17, 17))
+    shape = (17, 18)
+    widths = [17.0**2, 17.0**2]
+    taps = stencil_inside(S, shape)
+    assert taps[1, 1] == pytest.approx(2.0 * sum(widths) + 10.0)
+    assert [taps[0, 1], taps[1, 0]] == pytest.approx([-widths[0], -widths[1]])
+    assert stencil_inside(create("variable2d", 17).A, (17, 17)) is None
     wind = sp.kron(sp.diags_array([-1.0, 1.0], offsets=[-1, 0], shape=(17, 17)), sp.eye_array(18))
-    assert not constant_inside(sp.csr_array(S + 9.0 * wind), (17, 18))
-    assert not constant_inside(S.astype(complex), (17, 18))
+    for A in (S + 9.0 * wind, S.astype(complex), S @ S):
+        assert stencil_inside(sp.csr_array(A), shape) is None
 
 
 # --------------------------------------------------------------------------- transfers
