@@ -114,7 +114,12 @@ def _verdict(result: Mapping[str, Any], mu: FourierFactor, steps: int) -> list[s
         if mu.factor < 1
         else ": some rough waves grow, so it is no smoother."
     )
-    if two < 1 and two > 0:
+    if result.get("changes_sign"):
+        second = (
+            "The symbol of A changes its sign: near waves that the coarser grid takes for zero a"
+            " cycle's factor has no bound, so what it leaves depends on the waves that a grid has."
+        )
+    elif two < 1 and two > 0:
         count = math.ceil(-8 / math.log10(two))
         second = (
             f"A cycle with {steps} smoothing{'s' if steps != 1 else ''} leaves {100 * two:.3g} % of"

@@ -191,6 +191,9 @@ def _of_diagonal(
             " A; say scaling='diagonal' if it is that one, or give lmax, its largest eigenvalue"
         )
     if not isinstance(record.form, tuple):
+        if record.diagonal is not None:
+            own = replace(record.times(1 / record.diagonal), scaling="diagonal", diagonal=None)
+            return q.scaled(1 / record.diagonal).of(own), record.found, ()
         raise ValueError(
             f"the polynomial is for {record}, B = I, and the engines apply D^-1 A, another"
             " operator: derive it with scaling='diagonal', or give lmax, its"

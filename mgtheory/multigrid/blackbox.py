@@ -19,13 +19,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory.problems.grids import Boundary, Shape
+from mgtheory.multigrid.transfer import Sides, sides, sides_said
+from mgtheory.problems.grids import Boundary, Ends, Shape
 
 # the most that sum |weights| of a point may be; 1 where A has no positive couplings and no negative
 # row sum
@@ -43,7 +45,7 @@ class NoInterpolation(ValueError):
         super().__init__(f"black-box interpolation {reason}")
 
 
-def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) -> sp.csr_array:
+def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Sides) -> sp.csr_array:
     """P of shape (prod(fine), prod(coarse)) from a matrix with at most 3^d entries in a row, those
     of a stencil that may vary.
 
@@ -59,16 +61,17 @@ def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) ->
     """
     if np.iscomplexobj(A.data):
         raise NoInterpolation(f"needs a real A, got {A.dtype}")
-    if any(n != m != coarse_size(n, boundary) for n, m in zip(fine, coarse, strict=True)):
+    ends = sides(boundary, len(fine))
+    if any(n != m != coarse_size(n, e) for n, m, e in zip(fine, coarse, ends, strict=True)):
         raise NoInterpolation(
-            f"needs nested grids, got {fine} and {coarse} with {boundary} boundaries"
+            f"needs nested grids, got {fine} and {coarse} with {sides_said(ends)}"
         )
-    entries = _entries(A, fine, boundary)
+    entries = _entries(A, fine, ends)
     index = np.arange(math.prod(fine)).reshape(fine)
-    first = 1 if boundary is Boundary.DIRICHLET else 0
+    first = [int(e.first) for e in ends]
     axes = [j for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
     at_coarse = index[
-        tuple(slice(first, None, 2) if j in axes else slice(None) for j in range(len(fine)))
+        tuple(slice(first[j], None, 2) if j in axes else slice(None) for j in range(len(fine)))
     ].reshape(-1)
     P = sp.csr_array(
         (np.ones(at_coarse.size), (at_coarse, np.arange(at_coarse.size))),
@@ -76,10 +79,8 @@ def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) ->
     )
     for count in range(1, len(axes) + 1):
         for F in itertools.combinations(axes, count):
-            lumped = _lumped(entries, F, reflect=boundary is Boundary.DIRICHLET)
-            line = _own_equation(
-                lumped, index, F, [_places(n, j in axes, j in F, first) for j, n in enumerate(fine)]
-            )
+            places = [_places(n, j in axes, j in F, first[j]) for j, n in enumerate(fine)]
+            line = _own_equation(_lumped(entries, F, ends), index, F, places)
             if line is None:
                 raise NoInterpolation(
                     "finds an equation that gives no stable value: A is far from an M-matrix"
@@ -90,10 +91,10 @@ def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) ->
     return P
 
 
-def coarse_size(n: int, boundary: Boundary) -> int:
+def coarse_size(n: int, axis: Boundary | Ends) -> int:
     """Every second one of n points, from the second on beside a Dirichlet boundary, else from the
     first on."""
-    return n // 2 if boundary is Boundary.DIRICHLET else (n + 1) // 2
+    return len(range(int(Ends.of(axis).first), n, 2))
 
 
 def _places(n: int, coarsened: bool, between: bool, first: int) -> NDArray[np.intp]:
@@ -102,8 +103,8 @@ def _places(n: int, coarsened: bool, between: bool, first: int) -> NDArray[np.in
     return np.arange(n) if not coarsened else np.arange(1 - first if between else first, n, 2)
 
 
-def _entries(A: sp.csr_array, shape: Shape, boundary: Boundary) -> Offsets:
-    """{o: A[x, x + o] for every x, on the grid}, o in {-1, 0, 1}^d, around a periodic boundary too;
+def _entries(A: sp.csr_array, shape: Shape, ends: Sequence[Ends]) -> Offsets:
+    """{o: A[x, x + o] for every x, on the grid}, o in {-1, 0, 1}^d, around a periodic axis too;
     refused if A reaches farther."""
     lengths = np.diff(A.indptr)
     # the offset as a number with digits 0, 1, 2
@@ -114,7 +115,7 @@ def _entries(A: sp.csr_array, shape: Shape, boundary: Boundary) -> Offsets:
             shape,
         ).reshape(-1)
         step = line[A.indices] - np.repeat(line, lengths)
-        if boundary is Boundary.PERIODIC:
+        if ends[j].around:
             step = (step + n // 2) % n - n // 2
         if step.size and max(-int(step.min()), int(step.max())) > 1:
             raise NoInterpolation(
@@ -134,19 +135,19 @@ def _entries(A: sp.csr_array, shape: Shape, boundary: Boundary) -> Offsets:
     }
 
 
-def _lumped(entries: Offsets, F: tuple[int, ...], *, reflect: bool) -> Offsets:
+def _lumped(entries: Offsets, F: tuple[int, ...], ends: Sequence[Ends]) -> Offsets:
     """The entries summed over the offsets along all axes but F: {o in {-1, 0, 1}^F: values on the
     grid}.
 
-    With `reflect` the coupling to a Dirichlet boundary that such an axis misses at its ends is
-    taken from the opposite neighbour, as far as the sum of the row has it: along F nothing changes
-    there.
+    The coupling to a node with the value 0 that such an axis misses at its ends is taken from the
+    opposite neighbour, as far as the sum of the row has it: along F nothing changes there.
     """
     result: Offsets = {}
     sums = np.sum(list(entries.values()), axis=0)
     for offset, values in entries.items():
         for j, n in enumerate(values.shape):
-            if reflect and j not in F and offset[j]:
+            beyond = ends[j].first if offset[j] > 0 else ends[j].last
+            if offset[j] and j not in F and beyond == 1.0 and not ends[j].around:
                 end = (slice(None),) * j + (0 if offset[j] > 0 else n - 1,)
                 inner = -np.sum([v[end] for o, v in entries.items() if o[j] == offset[j]], axis=0)
                 part = np.divide(sums[end], inner, out=np.zeros_like(inner), where=inner > 0.0)

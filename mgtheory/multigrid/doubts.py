@@ -10,9 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from mgtheory.multigrid.ends import Kinds
 from mgtheory.multigrid.level import Level
 from mgtheory.problems.grids import Boundary, Shape
-from mgtheory.spectra.bounds import coupling_ratio, fixed_values
+from mgtheory.spectra.bounds import coupling_ratio
 from mgtheory.spectra.symmetry import (
     EPS,
     EXACT,
@@ -25,7 +26,6 @@ from mgtheory.spectra.symmetry import (
 )
 
 REACH = 2  # points that a stencil of high order reaches
-SHORT = 4  # unknowns along an axis from which on its ends say something
 # from this factor between one point and the next on a coefficient is no smooth function
 JUMP = 3.0
 LOOSELY = 100.0  # times the tolerance: more than a residual that is spread evenly
@@ -34,8 +34,8 @@ LOOSELY = 100.0  # times the tolerance: more than a residual that is spread even
 UNEVEN, HOPELESS, MANY = 3.0, 1e8, 0.05
 
 
-def doubts(level: Level, boundary: Boundary) -> tuple[str, ...]:
-    """The sentences on level 0, of a bare matrix.
+def doubts(level: Level, boundary: Boundary, ends: Kinds) -> tuple[str, ...]:
+    """The sentences on level 0, of a bare matrix with these ends.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def doubts(level: Level, boundary: Boundary) -> tuple[str, ...]:
         If no coarse grid fits: hardly any coupling is one of neighbours, or what couples them is
         rounding beside the scales of the unknowns.
     """
-    said = _about_order(level, boundary) or _about_boundary(level, boundary)
+    said = _about_order(level, boundary) or about_boundary(ends, level.shape, boundary)
     return tuple(text for text in (said, _about_scales(level)) if text)
 
 
@@ -53,7 +53,7 @@ def _about_order(level: Level, boundary: Boundary) -> str:
 
     Discretisations reach one point, those of high order two with smaller weights. Entries that are
     rounding beside the others of their row and column do not count; opposite ends are left to
-    `_about_boundary`.
+    `about_boundary`.
     """
     A, shape = level.A, level.shape
     if _reaches_one_point(level.exact, shape):
@@ -114,12 +114,11 @@ def _reaches_one_point(A: Any, shape: Shape) -> bool:
     return True
 
 
-def _about_boundary(level: Level, boundary: Boundary) -> str:
-    """If the ends of the grid look like those of another boundary. Where they differ, transfers for
-    Neumann cells serve all of them; those for zero values do not serve free ends."""
-    ends = _ends(level.balanced, level.shape)
+def about_boundary(ends: Kinds, shape: Shape, boundary: Boundary) -> str:
+    """If the ends of the grid look like those of another boundary. Where they differ, each is taken
+    as A has it with the boundary that is named; zero values do not serve free ends."""
     kinds = set(ends.values())
-    grid = " x ".join(map(str, level.shape))
+    grid = " x ".join(map(str, shape))
     if "free" in kinds and boundary is not Boundary.NEUMANN:
         axes = sorted({j for (j, _), kind in ends.items() if kind == "free"})
         return (
@@ -138,42 +137,6 @@ def _about_boundary(level: Level, boundary: Boundary) -> str:
             " zero values outside; give boundary='dirichlet'"
         )
     return ""
-
-
-def _ends(A: sp.csr_array, shape: Shape) -> dict[tuple[int, int], str]:
-    """What A has at each end of each axis, by (axis, 0 or -1): ``around``, a coupling to the
-    opposite end; ``free``, rows that sum to what those beside them do; ``zero``, rows that lack the
-    coupling that those beside them have; or ``other``, as where rows fix the values.
-
-    An axis of few unknowns, or along which A does not couple, has no entry.
-    """
-    places, fixed = np.arange(A.shape[0]).reshape(shape), fixed_values(A)
-    found = {}
-    for j, n in enumerate(shape):
-        if n < SHORT:
-            continue
-        lines = np.moveaxis(places, j, 0).reshape(n, -1)
-        for end, inside in ((0, 1), (-1, -2)):
-            border, beside = A[lines[end]], A[lines[inside]]
-            if border[:, lines[-1 - end]].count_nonzero():
-                found[j, end] = "around"
-                continue
-            if fixed[lines[end]].mean() > 0.5:
-                found[j, end] = "other"
-                continue
-            outward = -beside[:, lines[end]].sum(axis=1)
-            lacking = border.sum(axis=1) - beside.sum(axis=1)
-            size = np.abs(outward)
-            known = size > 1e-8 * abs(beside).sum(axis=1)
-            if 2 * np.count_nonzero(known) < known.size:
-                continue
-            part = lacking[known] / outward[known]
-            if np.mean(np.abs(part) <= 0.05) > 0.25:
-                found[j, end] = "free"
-            else:
-                zero = 0.5 < float(np.median(part.real)) < 1.5
-                found[j, end] = "zero" if zero else "other"
-    return found
 
 
 def _about_scales(level: Level) -> str:

@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.applied import smoothing
 from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.smoothings import Smoothing
-from mgtheory.problems.grids import Shape
+from mgtheory.problems.grids import Ends, Shape
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
+from mgtheory.problems.record import (
+    VARIES,
+    choose_scaling,
+    constant_diagonal,
+    matrix_interval,
+)
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensorform import TensorForm
 from mgtheory.smoothers import GaussSeidel
@@ -58,6 +63,10 @@ class Level:
         The interpolation of full multigrid, or what makes it, a `functools.partial`.
     shape, axes
         Unknowns per axis, and the axes that are coarsened from here.
+    ends, even
+        Where the axes of the grid end; of level 0 whether A is one stencil with a real symbol but
+        for its ends: then interpolation is linear, as Fourier analysis has it, on Galerkin levels
+        too.
     pre, post, pre_count, post_count
         Smoothings before and after the coarse-grid correction, and how many of each.
     interval
@@ -99,6 +108,8 @@ class Level:
     post: Smoothing | None = None
     pre_count: int = 0
     post_count: int = 0
+    ends: tuple[Ends, ...] = ()
+    even: bool = False
     reference: Level | None = None
     damped: float | None = None
     tensor: TensorForm | None = None
@@ -336,6 +347,7 @@ class Level:
             found=ESTIMATED if self.interval is None else "the symbol, exact",
             form=self.form,
             positive=positive,
+            diagonal=constant_diagonal(self.A) if B is None else None,
             source=self,
         )
 

@@ -14,13 +14,14 @@ from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.aggregates import Aggregates, aggregates, pseudo_inverse
 from mgtheory.multigrid.coarse import DENSE, DirectSolver
-from mgtheory.multigrid.doubts import JUMP, about_symmetry, doubts, row_scales
+from mgtheory.multigrid.doubts import JUMP, about_boundary, about_symmetry, doubts, row_scales
+from mgtheory.multigrid.ends import ends_of_axes, kinds_of_ends, stencil_inside
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
 from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, PYAMG, Options
 from mgtheory.multigrid.transfer import TensorOperator
-from mgtheory.problems.grids import Shape, choose_axes
+from mgtheory.problems.grids import Ends, Shape, choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.symbols import complex_symbols
 from mgtheory.problems.tensorform import TensorForm, recognise
@@ -37,6 +38,7 @@ def make_level(
     tensor: TensorForm | None,
     problem: Problem | None,
     finer: Level | None = None,
+    ends: tuple[Ends, ...] = (),
 ) -> Level:
     """The level of a matrix, stored as it is applied fastest: by diagonals straight from the tensor
     form where there is one."""
@@ -52,6 +54,7 @@ def make_level(
         reference=None if finer is None else finer.finest,
         tensor=tensor,
         problem=problem,
+        ends=ends if finer is None else finer.ends,
     )
 
 
@@ -101,16 +104,30 @@ class Coarsening:
         """Level 0, with its tensor form where the stencil is constant. In a bare matrix that is
         recognised; where it is not, the grid may be wrong."""
         A, shape, problem = self.given.A, self.given.shape, self.given.problem
+        ends = transfer.sides(self.given.boundary, len(shape))
         if problem is not None:
-            return make_level(A, shape, self.given.work, problem.equation.form(shape), problem)
+            tensor = problem.equation.form(shape)
+            level = make_level(A, shape, self.given.work, tensor, problem, ends=ends)
+            level.even = problem.stencil is not None and complex_symbols(problem.stencil) is None
+            return level
         tensor = recognise(A, shape, self.given.boundary)
-        level = make_level(A, shape, self.given.work, tensor, None)
+        level = make_level(A, shape, self.given.work, tensor, None, ends=ends)
         if tensor is None:
             level.rows = row_scales(level)
             if self.transfers is None:  # else it need not be a grid
-                level.doubts = doubts(level, self.given.boundary)
+                self._look_at_ends(level)
             level.doubts += about_symmetry(level)
         return level
+
+    def _look_at_ends(self, level: Level) -> None:
+        """Where the grid of a bare matrix ends, and what speaks against it; as the boundary has it
+        where A contradicts that."""
+        boundary, kinds = self.given.boundary, kinds_of_ends(level.balanced, level.shape)
+        level.doubts = doubts(level, boundary, kinds)
+        if about_boundary(kinds, level.shape, boundary):
+            return
+        own, level.ends = level.ends, ends_of_axes(level, kinds, boundary)
+        level.even = level.ends != own and stencil_inside(level.balanced, level.shape) is not None
 
     @cached_property
     def transfers(self) -> Any:
@@ -121,13 +138,6 @@ class Coarsening:
             return self.known
         limits = {"coarsest": self.options.coarsest or COARSEST}
         return aggregates(self.given.A, max_levels=self.options.max_levels, **limits)
-
-    @cached_property
-    def even(self) -> bool:
-        """Whether the problem has one stencil with a real symbol: then interpolation is linear, as
-        Fourier analysis has it, on Galerkin levels too."""
-        stencil = None if self.given.problem is None else self.given.problem.stencil
-        return stencil is not None and complex_symbols(stencil) is None
 
     @property
     def name(self) -> str:
@@ -141,7 +151,7 @@ class Coarsening:
     def next(self, level: Level) -> Level | None:
         """The next coarser level; None where this is the coarsest."""
         again = self.given.problem if self.name == "rediscretise" else None
-        constant = again is not None or level.tensor is not None or self.even
+        constant = again is not None or level.tensor is not None or level.finest.even
         shape = self._transfers(level, constant=constant)
         if shape is None:
             return None
@@ -206,25 +216,28 @@ class Coarsening:
 
     def _default(self, level: Level, constant: bool) -> Shape:
         """Halve the chosen axes."""
-        fine, boundary = level.shape, self.given.boundary
+        fine = level.shape
+        known = len(level.ends) == len(fine)  # own transfers may have changed the number of axes
+        ends = transfer.sides(level.ends if known else self.given.boundary, len(fine))
+        ends = level.ends = tuple(e.paired(n) for e, n in zip(ends, fine, strict=True))
         chosen = choose_axes(self._couplings(level), fine, self.options.axes)
         coarse = tuple(
-            transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(fine)
+            transfer.coarse_size(n, ends[j]) if j in chosen else n for j, n in enumerate(fine)
         )
         level.axes = _changed(fine, coarse)
         if coarse == fine:
             return coarse
         by_entries = self._black_box(level, coarse, constant)
-        level.lift = partial(transfer.interpolation, fine, coarse, boundary, kind="quintic")
+        level.lift = partial(transfer.interpolation, fine, coarse, ends, kind="quintic")
         if by_entries is None or self.options.restriction != "full":
-            R = transfer.restriction(fine, coarse, boundary, kind=self.options.restriction)
+            R = transfer.restriction(fine, coarse, ends, kind=self.options.restriction)
         if by_entries is None:
             kind = self.options.interpolation or "linear"
-            P = transfer.interpolation(fine, coarse, boundary, kind=kind)
+            P = transfer.interpolation(fine, coarse, ends, kind=kind)
         else:
             P, coarse, smooth = by_entries
             if self.options.restriction == "full":
-                R = sp.csr_array(P.T) * transfer.weight(fine, coarse, boundary)
+                R = sp.csr_array(P.T) * transfer.weight(fine, coarse, ends)
             if not smooth:
                 level.lift = P  # the solution has kinks where the coefficient jumps
         if level.tensor is None:
@@ -241,17 +254,17 @@ class Coarsening:
         Its coarse points are every second one. Where they are no uniform grid, as at the ends of
         even sizes and for cells, that is only worth while where coefficients jump.
         """
-        asked, fine, boundary = self.options.interpolation, level.shape, self.given.boundary
+        asked, fine, ends = self.options.interpolation, level.shape, level.ends
         if asked != BLACKBOX and (asked is not None or constant):
             return None
         coarse = tuple(
-            blackbox.coarse_size(n, boundary) if j in level.axes else n for j, n in enumerate(fine)
+            blackbox.coarse_size(n, ends[j]) if j in level.axes else n for j, n in enumerate(fine)
         )
-        nested = transfer.nested(fine, coarse, boundary)
+        nested = transfer.nested(fine, coarse, ends)
         try:
             if not nested and self.options.restriction != "full":
                 coarse = uniform  # refused: other restrictions need nested grids too
-            P = blackbox.blackbox(level.balanced, fine, coarse, boundary)
+            P = blackbox.blackbox(level.balanced, fine, coarse, ends)
         except blackbox.NoInterpolation as reason:
             if asked == BLACKBOX:
                 raise
@@ -261,7 +274,7 @@ class Coarsening:
         if not nested and smooth and asked != BLACKBOX:
             level.notes += (
                 f"black-box interpolation needs nested grids, or coefficients that jump, got {fine}"
-                f" with {boundary} boundaries; interpolation is linear",
+                f" with {transfer.sides_said(ends)}; interpolation is linear",
             )
             return None
         level.aligned = nested
@@ -269,10 +282,13 @@ class Coarsening:
 
     def _couplings(self, level: Level) -> tuple[float, ...]:
         """Of the scheme on this shape, where it is known: the entries of a Galerkin product mix the
-        axes."""
+        axes. That of nodes reaches one point, that of cells two."""
         if self.given.problem is not None and self.given.problem.polynomial is not None:
             return self.given.problem.couplings(level.shape)
-        return couplings(level.exact if level.rows is None else level.balanced, level.shape)
+        finest = level.finest
+        as_given = finest.ends == transfer.sides(self.given.boundary, len(finest.shape))
+        A = level.exact if level.rows is None else level.balanced
+        return couplings(A, level.shape, reach=1 if as_given else 2)
 
 
 def grid_operator(A: Any, options: Options) -> Problem | Level:

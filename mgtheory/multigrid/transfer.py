@@ -23,7 +23,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mgtheory._checks import check_name
-from mgtheory.problems.grids import Boundary, Shape, coordinates, mesh_width
+from mgtheory.problems.grids import Boundary, Ends, Shape, coordinates, mesh_width
 
 
 class TensorOperator:
@@ -121,34 +121,53 @@ def _repeat(factor: sp.csr_array, times: int) -> sp.csr_array:
     )
 
 
-def coarse_size(n: int, boundary: Boundary, *, least: float = 0.48) -> int:
+# what ends every axis, or the ends axis by axis
+Sides = Boundary | Sequence[Ends]
+
+
+def sides(boundary: Sides, dim: int) -> tuple[Ends, ...]:
+    """The ends of every axis."""
+    each = [boundary] * dim if isinstance(boundary, Boundary) else boundary
+    return tuple(map(Ends.of, each))
+
+
+def sides_said(ends: Sequence[Ends]) -> str:
+    """Those in words."""
+    return f"{' x '.join(dict.fromkeys(map(str, ends)))} boundaries"
+
+
+def coarse_size(n: int, axis: Boundary | Ends, *, least: float = 0.48) -> int:
     """Unknowns of the next coarser grid; n itself where n < 3.
 
-    The number of mesh intervals N is halved. Where it is odd, Dirichlet and periodic grids take
-    that number between `least` N and 0.56 N with the most factors 2 (there is only one), so that
-    the grids below are nested; cells (Neumann) take (n + 1)/2.
+    The number of mesh intervals N is halved. Where it is odd, axes that end at nodes take that
+    number between `least` N and 0.56 N with the most factors 2 (there is only one), so that the
+    grids below are nested; those with a cell at an end take (n + 1)/2.
     """
+    ends = Ends.of(axis)
     if n < 3:
         return n
-    intervals = n + 1 if boundary is Boundary.DIRICHLET else n
+    if not ends.at_nodes:
+        return (n + 1) // 2
+    intervals = int(ends.intervals(n))
     coarse = (intervals + 1) // 2
-    if intervals % 2 and boundary is not Boundary.NEUMANN:
+    if intervals % 2:
         nearby = range(math.ceil(least * intervals), math.floor(0.56 * intervals) + 1)
         coarse = max(nearby, key=lambda m: m & -m, default=coarse)
-    return coarse - 1 if boundary is Boundary.DIRICHLET else coarse
+    return coarse + 1 - int(ends.first + ends.last)
 
 
-def nested(fine: Shape, coarse: Shape, boundary: Boundary) -> bool:
+def nested(fine: Shape, coarse: Shape, boundary: Sides) -> bool:
     """Whether every second fine point is a coarse one along the axes that are coarsened."""
-    extra = {Boundary.DIRICHLET: 1, Boundary.PERIODIC: 0}.get(boundary)
-    pairs = [(n, m) for n, m in zip(fine, coarse, strict=True) if n != m]
-    return not pairs or (extra is not None and all(n == 2 * m + extra for n, m in pairs))
+    lines = zip(fine, coarse, sides(boundary, len(fine)), strict=True)
+    return all(
+        n == m or (ends.at_nodes and ends.intervals(n) == 2 * ends.intervals(m))
+        for n, m, ends in lines
+    )
 
 
-def _positions(n: int, m: int, boundary: Boundary) -> NDArray[np.float64]:
+def _positions(n: int, m: int, axis: Boundary | Ends) -> NDArray[np.float64]:
     """Where the n fine unknowns lie, in units of the coarse index."""
-    offset = {Boundary.DIRICHLET: 1.0, Boundary.NEUMANN: 0.5, Boundary.PERIODIC: 0.0}[boundary]
-    position = coordinates(n, boundary) / mesh_width(m, boundary) - offset
+    position = coordinates(n, axis) / mesh_width(m, axis) - Ends.of(axis).first
     nearest = np.round(position)
     return np.where(np.abs(position - nearest) < 1e-9 * m, nearest, position)
 
@@ -166,29 +185,29 @@ def _from_slots(
     return matrix
 
 
-def linear(n: int, m: int, boundary: Boundary) -> sp.csr_array:
-    """Piecewise linear interpolation from m to n unknowns, shape (n, m): 0 on a Dirichlet boundary,
-    even at a Neumann boundary."""
-    position = _positions(n, m, boundary)
+def linear(n: int, m: int, axis: Boundary | Ends) -> sp.csr_array:
+    """Piecewise linear interpolation from m to n unknowns, shape (n, m): 0 at the node beyond a
+    Dirichlet boundary, even at a Neumann boundary."""
+    ends, position = Ends.of(axis), _positions(n, m, axis)
     left = np.floor(position).astype(int)
     weight = position - left
     columns = [left, left + 1]
-    if boundary is Boundary.PERIODIC:
+    if ends.around:
         columns = [c % m for c in columns]
-    elif boundary is Boundary.NEUMANN:
-        columns = [np.clip(c, 0, m - 1) for c in columns]
+    else:
+        columns = [np.clip(c, -int(ends.first), m - 1 + int(ends.last)) for c in columns]
     return _from_slots(n, m, columns, [1.0 - weight, weight])
 
 
-def lagrange(n: int, m: int, boundary: Boundary, *, points: int) -> sp.csr_array:
+def lagrange(n: int, m: int, axis: Boundary | Ends, *, points: int) -> sp.csr_array:
     """Lagrange interpolation in the nearest `points` unknowns (an even number), shape (n, m): exact
     for polynomials of degree points - 1.
 
     One-sided at a boundary, so that it holds for any boundary values; of lower degree where m <
     points. For the solution itself in full multigrid, not for corrections.
     """
-    periodic = boundary is Boundary.PERIODIC
-    first, weights = lagrange_weights(_positions(n, m, boundary), m, points, inside=not periodic)
+    around = Ends.of(axis).around
+    first, weights = lagrange_weights(_positions(n, m, axis), m, points, inside=not around)
     return _from_slots(n, m, [(first + i) % m for i in range(len(weights))], [*weights])
 
 
@@ -213,20 +232,20 @@ cubic = functools.partial(lagrange, points=4)
 quintic = functools.partial(lagrange, points=6)
 
 
-def injection(n: int, m: int, boundary: Boundary) -> sp.csr_array:
+def injection(n: int, m: int, axis: Boundary | Ends) -> sp.csr_array:
     """The fine value at each coarse point, shape (m, n); nested grids only."""
-    at_points = sp.csr_array(linear(n, m, boundary).T)
+    at_points = sp.csr_array(linear(n, m, axis).T)
     at_points.data[at_points.data < 1.0 - 1e-12] = 0.0
     at_points.eliminate_zeros()
     if at_points.nnz != m:
         raise ValueError(
             f"injection and half weighting need nested grids, got {n} and {m} unknowns with"
-            f" {boundary} boundaries"
+            f" {sides_said([Ends.of(axis)])}"
         )
     return at_points
 
 
-Line = Callable[[int, int, Boundary], sp.csr_array]
+Line = Callable[[int, int, Any], sp.csr_array]
 INTERPOLATIONS: dict[str, Line] = {
     "linear": linear,
     "cubic": cubic,
@@ -235,7 +254,7 @@ INTERPOLATIONS: dict[str, Line] = {
 
 
 def interpolation(
-    fine: Shape, coarse: Shape, boundary: Boundary, *, kind: str = "linear"
+    fine: Shape, coarse: Shape, boundary: Sides, *, kind: str = "linear"
 ) -> TensorOperator:
     """P of shape (prod(fine), prod(coarse)); an axis of equal sizes is left alone.
 
@@ -248,34 +267,35 @@ def interpolation(
     return _along_axes(fine, coarse, boundary, line)
 
 
-def _along_axes(fine: Shape, coarse: Shape, boundary: Boundary, line: Line) -> TensorOperator:
-    """The line along every axis, made once for axes of equal sizes; the identity for n = m."""
-    pairs = list(zip(fine, coarse, strict=True))
+def _along_axes(fine: Shape, coarse: Shape, boundary: Sides, line: Line) -> TensorOperator:
+    """The line along every axis, made once for axes that are alike; the identity for n = m."""
+    axes = list(zip(fine, coarse, sides(boundary, len(fine)), strict=True))
     made = {
-        (n, m): sp.eye_array(n, format="csr") if n == m else line(n, m, boundary)
-        for n, m in set(pairs)
+        (n, m, ends): sp.eye_array(n, format="csr") if n == m else line(n, m, ends)
+        for n, m, ends in set(axes)
     }
-    return TensorOperator([made[pair] for pair in pairs])
+    return TensorOperator([made[axis] for axis in axes])
 
 
-def weight(fine: Shape, coarse: Shape, boundary: Boundary) -> float:
+def weight(fine: Shape, coarse: Shape, boundary: Sides) -> float:
     """prod_j h_j/H_j: with it P^T restricts a constant to itself."""
-    return math.prod(_ratio(n, m, boundary) for n, m in zip(fine, coarse, strict=True))
+    lines = zip(fine, coarse, sides(boundary, len(fine)), strict=True)
+    return math.prod(_ratio(*line) for line in lines)
 
 
-def _ratio(n: int, m: int, boundary: Boundary) -> float:
-    return mesh_width(n, boundary) / mesh_width(m, boundary)
+def _ratio(n: int, m: int, axis: Boundary | Ends) -> float:
+    return mesh_width(n, axis) / mesh_width(m, axis)
 
 
-def full_weighting(n: int, m: int, boundary: Boundary) -> sp.csr_array:
+def full_weighting(n: int, m: int, axis: Boundary | Ends) -> sp.csr_array:
     """(h/H) P^T of linear interpolation, shape (m, n)."""
-    return sp.csr_array(linear(n, m, boundary).T) * _ratio(n, m, boundary)
+    return sp.csr_array(linear(n, m, axis).T) * _ratio(n, m, axis)
 
 
 RESTRICTIONS = ("full", "half", "injection")
 
 
-def restriction(fine: Shape, coarse: Shape, boundary: Boundary, *, kind: str = "full") -> Any:
+def restriction(fine: Shape, coarse: Shape, boundary: Sides, *, kind: str = "full") -> Any:
     """R of shape (prod(coarse), prod(fine)), scaled so that a constant stays itself: full
     weighting, injection, or half weighting, with 1/2 at the coarse point and 1/(4d) at its 2d
     neighbours, d the number of coarsened axes.

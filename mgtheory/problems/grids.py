@@ -16,6 +16,7 @@ periodic   i h                 1/n        wraps                     4/h^2 sin^2(
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -34,6 +35,49 @@ class Boundary(StrEnum):
     DIRICHLET = "dirichlet"
     NEUMANN = "neumann"
     PERIODIC = "periodic"
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where an axis ends, in mesh widths from its `first` and its `last` unknown outwards: 1 where
+    the next node has the value 0, 1/2 beside a cell, 0 where the unknown lies at the end itself;
+    `around` where the first unknown follows the last."""
+
+    first: float
+    last: float
+    around: bool = False
+
+    @classmethod
+    def of(cls, axis: Boundary | Ends) -> Ends:
+        """Those of an axis with this boundary at both ends."""
+        return _ENDS[axis] if isinstance(axis, Boundary) else axis
+
+    def intervals(self, n: int) -> float:
+        """Mesh widths from end to end with n unknowns."""
+        return n - 1 + self.first + self.last
+
+    def __str__(self) -> str:
+        known = [str(boundary) for boundary, ends in _ENDS.items() if ends == self]
+        names = {0.0: "free-node", 0.5: "cell", 1.0: "zero-node"}
+        return (*known, f"{names[self.first]}/{names[self.last]}")[0]
+
+    def paired(self, n: int) -> Ends:
+        """Those that n unknowns are coarsened with: an odd number of intervals between free nodes
+        has no half, but as many cells as nodes have."""
+        free = self.first == self.last == 0.0
+        return _ENDS[Boundary.NEUMANN] if free and n % 2 == 0 else self
+
+    @property
+    def at_nodes(self) -> bool:
+        """Whether both ends are nodes, unknown or not."""
+        return not (self.first % 1 or self.last % 1)
+
+
+_ENDS = {
+    Boundary.DIRICHLET: Ends(1.0, 1.0),
+    Boundary.NEUMANN: Ends(0.5, 0.5),
+    Boundary.PERIODIC: Ends(0.0, 1.0, around=True),
+}
 
 
 def check_boundary(boundary: str) -> Boundary:
@@ -72,15 +116,17 @@ def check_shape(shape: int | Sequence[int], boundary: Boundary) -> Shape:
     return sizes
 
 
-def mesh_width(n: int, boundary: Boundary) -> float:
+def mesh_width(n: int, boundary: Boundary | Ends) -> float:
     """The mesh width h of n unknowns on the unit interval."""
-    return 1.0 / (n + 1) if boundary is Boundary.DIRICHLET else 1.0 / n
+    return 1.0 / Ends.of(boundary).intervals(n)
 
 
-def coordinates(n: int, boundary: Boundary, *, extended: bool = False) -> NDArray[np.float64]:
+def coordinates(
+    n: int, boundary: Boundary | Ends, *, extended: bool = False
+) -> NDArray[np.float64]:
     """Positions of the unknowns in (0, 1), shape (n,); `extended` adds one neighbour on each side,
     shape (n + 2,)."""
-    first = {Boundary.DIRICHLET: 1.0, Boundary.NEUMANN: 0.5, Boundary.PERIODIC: 0.0}[boundary]
+    first = Ends.of(boundary).first
     i = np.arange(-1, n + 1) if extended else np.arange(n)
     return (i + first) * np.float64(mesh_width(n, boundary))
 

@@ -190,8 +190,17 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
         scaling="diagonal" if scaling == "diagonal" else "identity",
         found=found,
         positive=positive,
+        diagonal=constant_diagonal(A) if B is None and hasattr(A, "diagonal") else None,
         source=A if B is None else operator,
     )
+
+
+def constant_diagonal(A: Any) -> float | None:
+    """The entry of A's diagonal, where all are the same positive number; else None."""
+    entries = A.diagonal()
+    real = not np.iscomplexobj(entries)
+    alike = real and entries.min() > 0.0 and np.ptp(entries) <= VARIES * entries.max()
+    return float(entries.mean()) if alike else None
 
 
 def _nearly_symmetric(A: Any) -> str:

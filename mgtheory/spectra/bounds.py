@@ -183,17 +183,18 @@ def _largest_eigenvector(
         return start / np.linalg.norm(start), False
 
 
-def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
-    """The strength of the coupling along each axis: mean |sum of A[x, y] over y with y_j = x_j +-
-    1, other indices the same or one apart|, over both signs and the points x that have such
-    neighbours; 0 along an axis of one unknown.
+def couplings(A: sp.csr_array, shape: Sequence[int], *, reach: int = 1) -> tuple[float, ...]:
+    """The strength of the coupling along each axis: sum_k k^2 mean |sum of A[x, y] over y with y_j
+    = x_j +- k, other indices up to `reach` apart|, k = 1..reach, over both signs and the points x
+    that have such neighbours; 0 along an axis of one unknown.
 
     Of a discretised second derivative it is a_j/h_j^2, whatever corners the stencil has: of
     trilinear elements with cubic cells the next entries themselves are 0.
     """
     dim, left = len(shape), A.nnz
-    sums = {(j, way): np.zeros(shape, A.dtype) for j in range(dim) for way in (1, -1)}
-    for offset in sorted(itertools.product((-1, 0, 1), repeat=dim), key=np.count_nonzero):
+    steps = [k for k in range(-reach, reach + 1) if k]
+    sums = {(j, way): np.zeros(shape, A.dtype) for j in range(dim) for way in steps}
+    for offset in sorted(itertools.product((*steps, 0), repeat=dim), key=np.count_nonzero):
         values = entries(A, shape, offset)
         for j, way in enumerate(offset):
             if way:
@@ -203,10 +204,11 @@ def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
             break
 
     def mean(axis: int, way: int) -> float:
-        inside = slice(None, -1) if way > 0 else slice(1, None)
-        return float(np.abs(np.moveaxis(sums[axis, way], axis, 0)[inside]).mean())
+        inside = slice(None, -way) if way > 0 else slice(-way, None)
+        line = np.moveaxis(sums[axis, way], axis, 0)[inside]
+        return way**2 * float(np.abs(line).mean()) if line.size else 0.0
 
-    return tuple((mean(j, 1) + mean(j, -1)) / 2 if n > 1 else 0.0 for j, n in enumerate(shape))
+    return tuple(sum(mean(j, way) for way in steps) / 2 for j in range(dim))
 
 
 def entries(A: sp.csr_array, shape: Sequence[int], offset: Sequence[int]) -> NDArray[Any]:

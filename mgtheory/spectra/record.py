@@ -50,6 +50,9 @@ class OperatorRecord:
     scaling
         B: ``identity``, ``diagonal`` (the inverse diagonal of A), or None where an interval or
         points are those of BA, whatever B is.
+    diagonal
+        The diagonal entry of a matrix A that has the same one in every row, where B is the
+        identity: then D^-1 A is a multiple of A. Else None, also where it is not looked for.
     axes
         The axes that are coarsened; None where nothing is said of a grid.
     grid, padding
@@ -76,9 +79,12 @@ class OperatorRecord:
     found: str = "given"
     form: Form | None = None
     positive: bool = True
+    diagonal: float | None = None
     source: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.diagonal is not None:
+            check_number(self.diagonal, f"{self.name}: the diagonal", "larger than 0")
         lower = check_number(self.lower, f"{self.name}: the lower end to damp")
         upper = check_number(self.upper, f"{self.name}: the upper end", "larger than 0")
         if not LEAST <= upper <= MOST:
@@ -127,7 +133,10 @@ class OperatorRecord:
 
     def times(self, factor: float) -> Self:
         """The record of the operator multiplied by `factor` > 0."""
-        return replace(self, lower=factor * self.lower, upper=factor * self.upper)
+        diagonal = None if self.diagonal is None else factor * self.diagonal
+        return replace(
+            self, lower=factor * self.lower, upper=factor * self.upper, diagonal=diagonal
+        )
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -182,7 +191,8 @@ class OperatorRecord:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; KeyError, TypeError or ValueError for a damaged document."""
-        values = {f.name: data[f.name] for f in fields(cls) if f.name != "source"}
+        known = {"diagonal": None} | dict(data)  # older files have none
+        values = {f.name: known[f.name] for f in fields(cls) if f.name != "source"}
         form = values["form"]
         if isinstance(form, list):
             values["form"] = tuple((tuple(int(x) for x in offset), float(v)) for offset, v in form)

@@ -11,6 +11,12 @@ from polymgnet.errors import Failure
 from polymgnet.matrices import of_command
 from polymgnet.options import option
 
+# two numbers: of an indefinite A
+SIGNS = (
+    "the symbol of A runs from {:.4g} to {:.4g}: near frequencies where that of the coarse grid is"
+    " 0 the factors have no bound, and a grid of your own has those of its frequencies, which solve"
+    " measures"
+)
 SIZE = {1: 64, 2: 64, 3: 16}  # points per axis of the periodic grid, by dimension
 
 
@@ -68,7 +74,9 @@ def lfa(
     A, sizes = of_command(matrix, shape, instead={"--problem": problem, "--n": n})
     problem = str(matrix or problem or options.MODEL)
     model = _model(problem, n, stored=verify) if A is None else _inside(A, sizes)
-    analysed = model if A is None else model.stencil  # coarse operators of a matrix are R A P
+    analysed = model if A is None else model.stencil
+    if A is not None:  # as the solver has its coarse operators
+        coarsening = coarsening or "galerkin"
     record = operator_record(model, axes=options.axes_of(axes, model.dim))
     coarsened = record.axes or ()
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
@@ -95,7 +103,13 @@ def lfa(
         "three_grid_factor": three.factor,
         "worst_frequency": mu.frequency,
     }
-    if remark := console.coarsened_remark(coarsened, model.dim):
+    signs = _signs(model)
+    remarks = [
+        console.coarsened_remark(coarsened, model.dim),
+        *([SIGNS.format(*signs)] if signs else []),
+    ]
+    document["changes_sign"] = signs is not None
+    if remark := "; ".join(filter(None, remarks)):
         document["remark"] = remark
     if verify:
         document["verification"] = _verified(local, model.shape, show=not as_json)
@@ -186,6 +200,17 @@ def _smoother(
     return label, given
 
 
+def _signs(model: Any) -> tuple[float, float] | None:
+    """The ends of a real symbol that changes its sign; None for any other."""
+    import numpy as np
+
+    values = np.asarray(model.eigenvalues())
+    low, high = float(values.real.min()), float(values.real.max())
+    rounding = 1e-9 * max(-low, high)
+    real = np.abs(values.imag).max() <= rounding
+    return (low, high) if real and low < -rounding and high > rounding else None
+
+
 def _verified(local: Any, shape: tuple[int, ...], *, show: bool) -> dict[str, Any]:
     """The two-grid cycle run on a periodic grid of this shape, beside its prediction."""
     import numpy as np
@@ -206,23 +231,28 @@ def _verified(local: Any, shape: tuple[int, ...], *, show: bool) -> dict[str, An
 def _inside(A: Any, sizes: Any) -> Any:
     """The periodic problem of the stencil that a matrix has inside its grid; of the sides Fourier
     analysis knows nothing, so that any that fit will do."""
-    from mgtheory import Problem
+    from mgtheory import Problem, Stencil
+    from mgtheory.multigrid.ends import stencil_inside
     from mgtheory.multigrid.options import Options
     from mgtheory.multigrid.setup import grid_operator
     from mgtheory.problems.grids import Boundary
 
+    grid = (SIZE[len(sizes)],) * len(sizes)
     for boundary in Boundary:
         if boundary is not Boundary.DIRICHLET and min(sizes) == 1:
             continue  # which these do not have, and nobody has asked for them
         of = grid_operator(A, Options(shape=sizes, boundary=str(boundary)))
         if isinstance(of, Problem) and of.stencil is not None:
-            grid = (SIZE[of.dim],) * of.dim
             return Problem.from_stencil(of.stencil, grid, boundary="periodic")
+    if (taps := stencil_inside(A, sizes)) is not None:  # with other ends, as of ghost points
+        stencil = Stencil.from_array(taps, channels=False)
+        return Problem.from_stencil(stencil, grid, boundary="periodic")
     given = " x ".join(map(str, sizes))
     raise ValueError(
-        f"on the grid {given} A is not one stencil at all points, with equal weights on both sides"
-        " of each axis, as Fourier analysis of a matrix needs it; solve and compare-smoothers take"
-        " it as it is; of a stencil with a wind Python has two_grid_factor(Stencil.from_array(...))"
+        f"on the grid {given} A is not one stencil at all points inside, with equal weights on both"
+        " sides of a point, as Fourier analysis of a matrix needs it; solve and compare-smoothers"
+        " take it as it is; of a stencil with a wind Python has"
+        " two_grid_factor(Stencil.from_array(...))"
     )
 
 
@@ -256,6 +286,6 @@ def _show(document: dict[str, Any]) -> None:
         pairs.append(("note", document["remark"]))
     if document.get("report"):
         pairs.append(("page", str(document["report"])))
-    if two >= 1:
+    if max(two, three) >= 1 and not document["changes_sign"]:
         pairs.append(("verdict", "does not converge: a factor is 1 or more"))
     console.facts(_title(document), pairs)

@@ -1,6 +1,7 @@
 """What is exported means, to each engine, the polynomial that was derived; PETSc's own residual
 norms are those of our hierarchy."""
 
+import json
 import re
 import sys
 import types
@@ -11,10 +12,11 @@ from functools import partial
 import numpy as np
 import pyamg
 import pytest
+import scipy.sparse as sp
 from pyamg.relaxation.smoothing import change_smoothers
 
 import mgtheory
-from mgtheory import InitialCoefficients, ResidualPolynomial, derive
+from mgtheory import Hierarchy, InitialCoefficients, ResidualPolynomial, derive
 from mgtheory.derive import versions
 from mgtheory.export import PYTHON_PC, kind, predicted
 from mgtheory.export.conversion import Kind
@@ -328,6 +330,37 @@ def test_roots_are_those_of_the_inverse_diagonal_times_A(name):
     np.testing.assert_allclose(scales, D * start.weights.real, rtol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_a_matrix_with_a_constant_diagonal_is_a_multiple_of_its_scaled_one(tmp_path, scale):
+    """Of no grid, and of ghost points, which are no stencil: what was derived for A itself goes as
+    what was derived for D^-1 A, from a file too, and from one that has no diagonal not at all."""
+    A = scale * POISSON.A
+    K = np.diag([2.0] * 9) - np.diag([1.0] * 8, 1) - np.diag([1.0] * 8, -1)
+    K[0, 1] = K[-1, -2] = -2.0
+    ghosts = scale * sp.csr_array(sp.kron(K, sp.eye_array(9)) + sp.kron(sp.eye_array(9), K))
+    level = Hierarchy.build(ghosts, shape=(9, 9), boundary="neumann").levels[0]
+    path = tmp_path / "init.json"
+    for of in (A, level):
+        own, scaled = (derive("chebyshev4", 3, of, scaling=B) for B in ("identity", "diagonal"))
+        own.save(path)
+        for start in (own, InitialCoefficients.load(path)):
+            made, expected = start.export("petsc").text, scaled.export("petsc").text
+            roots = [
+                np.array(re.search(r"roots +(.*) \(of D", text)[1].split(), float)
+                for text in (made, expected)
+            ]
+            np.testing.assert_allclose(*roots, rtol=1e-6)
+        assert own.operator.times(2.0).diagonal == pytest.approx(2.0 * own.operator.diagonal)
+    older = json.loads(path.read_text())
+    del older["operator"]["diagonal"]
+    path.write_text(json.dumps(older))
+    with pytest.raises(ValueError, match=r"B = I, and the engines apply D\^-1 A, another oper"):
+        InitialCoefficients.load(path).export("petsc")
+    varying = A + sp.diags_array(np.linspace(0.0, scale, 225))
+    assert derive("chebyshev4", 3, varying).operator.diagonal is None
+    assert derive("harmonic_ritz", 3, sp.csr_array(-A)).operator.diagonal is None
+
+
 def test_the_head_says_what_must_be_known(monkeypatch):
     monkeypatch.setattr("mgtheory.export.conversion.predicted", predicted)
     text = derive("chebyshev4", 2, POISSON).export("petsc").text
@@ -414,7 +447,7 @@ def test_text_from_a_file_stays_within_the_comment():
 def test_what_cannot_be_said_is_refused():
     start = derive("chebyshev4", 2, POISSON)
     jump = derive("chebyshev4", 2, create("jump2d", n=15), scaling="identity")
-    matrix = derive("chebyshev4", 2, POISSON.A)
+    matrix = derive("chebyshev4", 2, create("jump2d", n=15).A)
     level = operator_record((0.0, 3.0))
     for of, to, options, message in (
         (start, "ginkgo", {}, "unknown engine 'ginkgo', allowed are petsc, hypre, trilinos, pyamg"),

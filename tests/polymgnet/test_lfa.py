@@ -2,9 +2,18 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 
-from mgtheory import verification
+from mgtheory import (
+    Hierarchy,
+    ResidualPolynomial,
+    Stencil,
+    poisson,
+    two_grid_factor,
+    verification,
+)
 
 
 @pytest.mark.parametrize(("degree", "mu"), [(1, 2 / 3), (2, 0.25), (3, 0.233)])
@@ -79,3 +88,32 @@ def test_a_matrix_of_one_unknown_is_no_stencil(refused, tmp_path):
     )
     said = refused("lfa", "--matrix", tmp_path / "one.mtx", "--shape", "1")
     assert "on the grid 1 A is not one stencil at all points" in said
+
+
+@pytest.mark.parametrize(("shift", "converges"), [(100.0, True), (400.0, False)])
+def test_a_symbol_that_changes_its_sign(run, document, tmp_path, shift, converges):
+    """-Laplace - k^2: a factor of the infinite grid decides nothing, which is said; on a grid it is
+    that of its own frequencies, where the coarse grid's symbol is small but not 0."""
+    n, path, page = 63, tmp_path / "A.npz", tmp_path / "page.html"
+    A = sp.csr_array(poisson((n, n)).A - shift * sp.eye_array(n * n))
+    sp.save_npz(path, A)
+    words = ("lfa", "--matrix", path, "--shape", "63x63")
+    shown = run(*words, "--report", page).out
+    assert "verdict" not in shown
+    assert "it does not converge" not in page.read_text()
+    assert "changes its sign: near waves" in page.read_text()
+    data = document(*words)
+    assert data["changes_sign"]
+    assert f"runs from {-shift:.4g} to {8 * 64**2 - shift:.4g}: near" in data["remark"]
+    stencil = poisson((n, n)).stencil + Stencil([(0, 0)], [-shift])
+    own = {"coarsening": "galerkin", "samples": 2 * (n + 1), "refine": False}
+    q = ResidualPolynomial([real for real, _ in data["roots"]])
+    factor = two_grid_factor(stencil, q, **own).factor
+    hierarchy = Hierarchy.build(A, shape=(n, n), smoother=q, max_levels=2)
+    e = np.random.default_rng(0).standard_normal(n * n)
+    for _ in range(30):
+        e = e / np.linalg.norm(e)
+        e = e - hierarchy.apply(A @ e)
+    assert np.linalg.norm(e) == pytest.approx(factor, rel=1e-3)
+    assert (factor < 1) == converges
+    assert not document("lfa", "--n", 16)["changes_sign"]

@@ -78,8 +78,8 @@ def test_derive_from_the_grid_or_from_the_matrix_alone(document, files):
 
 
 def test_lfa_reads_the_stencil(document, refused, files):
-    """Of any boundary; the factors are those of the model problem."""
-    found = document("lfa", "--coarsening", "galerkin", "--matrix", files / "p.npz", *GRID)
+    """Of any boundary; the factors are those of the model problem, with the R A P of solve."""
+    found = document("lfa", "--matrix", files / "p.npz", *GRID)
     assert found["smoothing_factor"] == pytest.approx(0.2195, abs=5e-5)
     assert found["two_grid_factor"] == pytest.approx(0.08673, abs=5e-6)
     assert found["problem"] == str(files / "p.npz")
@@ -88,6 +88,19 @@ def test_lfa_reads_the_stencil(document, refused, files):
         problem = create("poisson2d", 16, boundary=boundary)
         stencil = inside(problem.A, problem.shape).stencil
         np.testing.assert_allclose(stencil.to_array(), problem.stencil.to_array(), rtol=1e-12)
+
+
+def test_lfa_reads_the_stencil_between_any_ends(document, tmp_path):
+    """Ghost points on one axis, zero values and cells on the other: 1/h^2 times the Laplacian."""
+    free, mixed = (2.0 * np.eye(9) - np.eye(9, k=1) - np.eye(9, k=-1) for _ in range(2))
+    free[0, 1] = free[-1, -2] = -2.0
+    mixed[-1, -1] = 1.0
+    A = 64.0 * (sp.kron(free, sp.eye_array(9)) + sp.kron(sp.eye_array(9), mixed))
+    sp.save_npz(tmp_path / "A.npz", sp.csr_array(A))
+    found = document("lfa", "--matrix", tmp_path / "A.npz", "--shape", "9x9")
+    model = document("lfa", "--n", 8, "--coarsening", "galerkin")
+    for name in ("roots", "smoothing_factor", "two_grid_factor", "three_grid_factor"):
+        np.testing.assert_allclose(found[name], model[name], rtol=1e-9)
 
 
 def test_compare_predicts_where_it_can_and_measures_what_solve_does(document, files, alone):

@@ -8,7 +8,8 @@ import pytest
 import scipy.sparse as sp
 
 from mgtheory import Hierarchy, poisson, solve
-from mgtheory.multigrid.doubts import _ends, row_scales
+from mgtheory.multigrid.doubts import row_scales
+from mgtheory.multigrid.ends import kinds_of_ends
 from mgtheory.multigrid.level import Level
 from mgtheory.problems import create
 from mgtheory.spectra.bounds import coupling_ratio
@@ -98,7 +99,7 @@ def test_model_problems(name, boundary):
 @pytest.mark.parametrize(("n", "axes"), [(3, {1}), (4, {0, 1})])
 def test_ends_of_axes_from_four_unknowns_on(n, axes):
     A = poisson((n, 30), boundary="neumann").A
-    assert {axis for axis, _ in _ends(A, (n, 30))} == axes
+    assert {axis for axis, _ in kinds_of_ends(A, (n, 30))} == axes
 
 
 def test_other_terms_do_not_look_like_ends():
@@ -150,7 +151,7 @@ def test_fixed_values_are_no_free_ends():
     A, b = with_fixed_border(33, None)
     hierarchy = Hierarchy.build(A, shape=(33, 33))
     assert hierarchy.doubts == ()
-    assert set(_ends(A, (33, 33)).values()) == {"other"}
+    assert set(kinds_of_ends(A, (33, 33)).values()) == {"other"}
     assert hierarchy.solve(b).iterations <= 9
 
 

@@ -87,7 +87,7 @@ def test_the_cycle_is_that_of_the_symmetric_form(name, smoother):
 
 
 def test_the_factor_of_ghost_points_is_that_of_the_symmetric_form():
-    """With P^T in place of P^T D^-1 it is 0.093."""
+    """With P^T in place of P^T D^-1 it is 0.29."""
     A, n, _ = GIVEN["ghost points"]
     options = {"shape": (n, n), "boundary": "neumann", "smoother": "chebyshev", "degree": 2}
     hierarchy = Hierarchy.build(A, **options)
@@ -95,7 +95,7 @@ def test_the_factor_of_ghost_points_is_that_of_the_symmetric_form():
     E = np.eye(n * n) - np.column_stack([M @ column for column in whole.T])
     E -= E.mean(axis=0)  # of the constants nothing is known
     radius = np.abs(np.linalg.eigvals(E)).max()
-    assert radius == pytest.approx(0.0757, abs=1e-4)
+    assert radius == pytest.approx(0.0955, abs=1e-4)
     # of A's cycle the energy norm of S bounds it
     assert radius <= energy_bound(hierarchy) < 0.5
 
