@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -129,17 +129,15 @@ def along_recorded(report: SpectralReport) -> Along | None:
                     effective_factor=None if folded is None else folded.smoothing_factor,
                 )
             )
-    coefficients = read_coefficients(run)
-    roots = {
-        epoch: tuple(_roots(z for f in steps for z in f.roots) for steps in levels)
-        for epoch, levels in coefficients.items()
-    } or {
+    roots = _of_epochs(read_coefficients(run))
+    notes = (NOT_BETWEEN.format(run=shlex.quote(report.run)) if roots else NOTHING_KEPT,)
+    roots = roots or {
         epoch: tuple(_roots(_of(level, role).roots) for level in report.levels)
         for epoch, role in ((0, "start"), (end, "learned"))
     }
-    notes = (NOT_BETWEEN.format(run=shlex.quote(report.run)),) if coefficients else (NOTHING_KEPT,)
-    epochs, shown = tuple(sorted(roots)), tuple(roots[epoch] for epoch in sorted(roots))
-    return Along(report.run, epochs, shown, tuple(moments), end, notes, fingerprint)
+    return Along(
+        report.run, tuple(roots), tuple(roots.values()), tuple(moments), end, notes, fingerprint
+    )
 
 
 def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]]:
@@ -183,6 +181,14 @@ def _roots(roots: Iterable[complex]) -> tuple[Root, ...]:
     return tuple((z[0], z[1]) if z else None for z in roots_to_json(np.array(list(roots))))
 
 
+def _of_epochs(factors: Mapping[int, Levels]) -> dict[int, tuple[tuple[Root, ...], ...]]:
+    """Epoch -> the roots of every level, in the order of the epochs."""
+    return {
+        epoch: tuple(_roots(z for f in steps for z in f.roots) for steps in levels)
+        for epoch, levels in sorted(factors.items())
+    }
+
+
 def _measured(
     record: RunRecord,
     coefficients: dict[int, Levels],
@@ -224,12 +230,16 @@ def _measured(
     factors = coefficients or {
         epoch: tuple(level.factors for level in levels) for epoch, levels in states.items()
     }
-    roots = tuple(
-        tuple(_roots(z for f in steps for z in f.roots) for steps in factors[epoch])
-        for epoch in sorted(factors)
+    roots = _of_epochs(factors)
+    return Along(
+        str(record.path),
+        tuple(roots),
+        tuple(roots.values()),
+        tuple(moments),
+        end,
+        notes,
+        fingerprint,
     )
-    epochs = tuple(sorted(factors))
-    return Along(str(record.path), epochs, roots, tuple(moments), end, notes, fingerprint)
 
 
 def _check(file: Path, record: RunRecord, levels: tuple[LevelState, ...]) -> None:
