@@ -22,8 +22,8 @@ from figures.page.waves import damped_waves
 from mgtheory import Hierarchy, fourier, poisson
 from mgtheory.comparison import Row, SmootherComparison
 from mgtheory.polynomials.classical import chebyshev4
+from polymgnet.backends import levels_of, predicted_factor
 from polymgnet.cli import main
-from polymgnet.solving import levels_of, predicted_factor
 
 
 @pytest.fixture
