@@ -30,7 +30,7 @@ from analysis.levels.state import LevelState, level_states
 from analysis.levels.verdict import nearest_classical
 from analysis.numbers import plain
 from analysis.runs.board import write_moments
-from analysis.runs.records import REFERENCE, RunRecord, read_run
+from analysis.runs.records import RunRecord, fingerprint_of, read_run
 from analysis.runs.report import FOLDER, can_write, write_files
 from analysis.runs.results import SpectralReport
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -65,7 +65,6 @@ Progress = Callable[[str], None]
 def along_training(
     run: str | os.PathLike[str],
     *,
-    reference: str = REFERENCE,
     write: bool = True,
     progress: Progress | None = None,
 ) -> Along | None:
@@ -75,8 +74,6 @@ def along_training(
     ----------
     run
         The run folder.
-    reference
-        As in `analysis.analyse`; it changes nothing here but which run has been read.
     write
         False computes and writes nothing. With True, what is there and fits the run's files is read
         and not computed again.
@@ -88,11 +85,11 @@ def along_training(
     FileNotFoundError, ValueError
         The folder is missing or unfinished, or one of its files is truncated or foreign: one line.
     """
-    record = read_run(run, reference=reference)
+    record = read_run(run)
     if not record.learned or not record.learned[0].factors:
         return None
     coefficients, kept = read_coefficients(record.path), kept_models(record.path)
-    fingerprint, where = _fingerprint(record.path, record.fingerprint), record.path / FOLDER
+    fingerprint, where = _fingerprint(record.path), record.path / FOLDER
     if write and (known := _known(record.path, fingerprint)) is not None:
         return known
     found = _measured(record, coefficients, kept, fingerprint, progress or (lambda word: None))
@@ -111,8 +108,7 @@ def along_recorded(report: SpectralReport) -> Along | None:
     if not report.has_polynomial:
         return None
     run, end = Path(report.run), report.facts["chosen_epoch"] or report.facts["epochs"]
-    fingerprint = _fingerprint(run, report.fingerprint)
-    if (known := _known(run, fingerprint)) is not None:
+    if (known := _known(run, fingerprint := _fingerprint(run))) is not None:
         return known
     moments = []
     for epoch, role in ((0, "start"), (end, "learned")):
@@ -154,9 +150,10 @@ def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]
     return {name: [getattr(one, name) for one in moments] for name in names}
 
 
-def _fingerprint(run: Path, of_run: str) -> str:
-    """Of the files of a run that it is seen along its training by."""
-    mark = hashlib.sha256(of_run.encode())
+def _fingerprint(run: Path) -> str:
+    """Of the files of a run that it is seen along its training by, whatever its report measures it
+    by."""
+    mark = hashlib.sha256(fingerprint_of(run).encode())
     for file in (run / COEFFICIENTS, *kept_models(run).values()):
         mark.update(file.name.encode() + (file.read_bytes() if file.is_file() else b""))
     return mark.hexdigest()
