@@ -184,6 +184,22 @@ def test_correlation_of_runs():
     assert "over 5 runs: -1.00." in text
 
 
+@pytest.mark.parametrize(
+    ("factors", "word"),
+    [
+        ((0.3, 0.4, 0.5), "stays one"),
+        ((1.5, 2.0, 3.0), "never one"),
+        ((0.3, 1.5, 2.0), "none from epoch 1 on"),
+        ((1.5, 1.2, 0.5), "one from epoch 2 on"),
+        ((0.3, 1.5, 0.5), "none from epoch 1, one from epoch 2 on"),
+    ],
+)
+def test_a_table_says_from_where_on_a_level_smooths(factors, word):
+    way = tuple(Moment(epoch, 1, 1.0, 2.0, mu, True) for epoch, mu in enumerate(factors))
+    run = Along("run", (0, 1, 2), ((((1.0, 0.0),),),) * 3, way, 2, (), "")
+    assert f"| {word} |" in several_text({"run": run}, {"run": None})
+
+
 def test_a_run_that_kept_nothing(planted):
     """Root 5 on a Laplacian with zero padding on 16 x 16 points: mu and b in closed form; no images
     of that size are here."""
