@@ -168,10 +168,7 @@ def colour_bar(
     """One scale beside the panels of `draw_damping`, that `of` one of them, by default the
     first."""
     mesh = next(c for c in (of or axes[0]).collections if isinstance(c, QuadMesh))
-    made = axes[0].get_figure()
-    if made is None:
-        raise ValueError("the axes belong to no figure")
-    bar = made.colorbar(mesh, ax=list(axes), shrink=0.9, aspect=22, pad=0.01)
+    bar = axes[0].figure.colorbar(mesh, ax=list(axes), shrink=0.9, aspect=22, pad=0.01)
     upper = float(np.max(mesh.norm.vmax or 1.0))
     if upper > 1.0:
         powers = np.arange(1, round(np.log10(upper)) + 1)

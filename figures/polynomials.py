@@ -20,6 +20,7 @@ from figures.given import Drawn, labelled, polynomial
 from figures.given import eigenvalues as checked_eigenvalues
 from figures.style import GREY, GUIDE, LIGHT_GREY, finished, looks, named
 from mgtheory._checks import check_name
+from mgtheory.polynomials.residual import ResidualPolynomial
 
 # a larger |q| is drawn on an axis that is logarithmic beyond 1, or on pages as a whole
 LINEAR_UP_TO = 2.0
@@ -102,27 +103,9 @@ def draw_polynomials(
                 f"eigenvalues reach {largest:.3g} in modulus, but the axis is in units of b: divide"
                 " them by b, or give the interval (0, b) for polynomials as they are"
             )
-        size = np.abs(known[chosen](points))
-        reach = max(reach, float(size.max()))
-        dots: dict[str, Any] = {"color": GREY, "alpha": 0.6, "markeredgewidth": 0, "zorder": 2}
-        ax.plot(
-            np.abs(points),
-            size,
-            ".",
-            ms=5.0 if disc else 3.5 if points.size <= FEW_POINTS else 2.0,
-            rasterized=True,
-            label="_points",
-            **dots,
-        )
-        # the legend's, of a size that can be seen
-        where = "at the largest eigenvalues only" if disc else "on the spectrum of A"
-        ax.plot([], [], "o", markersize=3.5, color=GREY, label=f"|q(λ)| {where}, q {named(chosen)}")
+        reach = max(reach, _draw_points(ax, points, known[chosen], named(chosen), disc=disc))
         if disc:
-            circle = np.exp(1j * np.linspace(0.0, np.pi, CIRCLE))
-            bound = np.abs(known[chosen](t[:, None] * circle)).max(axis=1)
-            reach = max(reach, float(bound.max()))
-            light: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1.5}
-            ax.plot(t, bound, label="the others at most: max |q| on |λ| = t", **light)
+            reach = max(reach, _draw_bound(ax, t, known[chosen]))
     styles = looks(curves, ax)
     for k, (label, values) in enumerate(curves.items()):
         ax.plot(t, values, label=named(label), zorder=3 + k, **styles[label].line)
@@ -137,6 +120,29 @@ def draw_polynomials(
     ax.set_xlim(ends[0], ends[1] + beyond)
     ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
     return finished(ax, default if xlabel is None else xlabel, ylabel, legend=legend)
+
+
+def _draw_points(
+    ax: Axes, points: np.ndarray, q: ResidualPolynomial, name: str, *, disc: bool
+) -> float:
+    """|q| at eigenvalues, of the `disc` the largest alone; returns the largest |q|."""
+    size = np.abs(q(points))
+    dots: dict[str, Any] = {"color": GREY, "alpha": 0.6, "markeredgewidth": 0, "zorder": 2}
+    dots["ms"] = 5.0 if disc else 3.5 if points.size <= FEW_POINTS else 2.0
+    ax.plot(np.abs(points), size, ".", rasterized=True, label="_points", **dots)
+    # the legend's, of a size that can be seen
+    where = "at the largest eigenvalues only" if disc else "on the spectrum of A"
+    ax.plot([], [], "o", markersize=3.5, color=GREY, label=f"|q(λ)| {where}, q {name}")
+    return float(size.max())
+
+
+def _draw_bound(ax: Axes, t: np.ndarray, q: ResidualPolynomial) -> float:
+    """The largest |q| on each circle |z| = t, which is returned for all of them."""
+    circle = np.exp(1j * np.linspace(0.0, np.pi, CIRCLE))
+    bound = np.abs(q(t[:, None] * circle)).max(axis=1)
+    light: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1.5}
+    ax.plot(t, bound, label="the others at most: max |q| on |λ| = t", **light)
+    return float(bound.max())
 
 
 def linear_then_logarithmic(ax: Axes) -> None:

@@ -43,6 +43,7 @@ ROOT_SIZE, LARGER = 5.0, 4.0  # of the last label's, and by how much the first's
 FEW_POINTS, FEW = 300, {"markersize": 3.0, "alpha": 0.8}
 DAMPED: dict[str, Any] = {"color": "#FFB000", "alpha": 0.16}  # #FFF2D6 on white
 Ends = tuple[float, float]
+Group = tuple[np.ndarray, str, str]
 
 
 def draw_spectrum(
@@ -91,28 +92,14 @@ def draw_spectrum(
     if damping is not None:
         label, q = damping
         _draw_damped(ax, label, polynomial(q, label, relative=relative), x, y)
-    groups = {"eigenvalues": (values.ravel(), SKY, "o")}
-    if high is not None:
-        mask = np.broadcast_to(
-            np.asarray(high, dtype=bool)[(...,) + (None,) * (values.ndim - np.ndim(high))],
-            values.shape,
-        )
-        groups = {
-            "low frequencies": (values[~mask], LIGHT_GREY, "s"),
-            "high frequencies": (values[mask], SKY, "o"),
-        }
+    groups = _by_frequency(values, high)
     if applied is not None:
         groups = {f"symbol, {label}": drawn for label, drawn in groups.items()}
         own = np.ravel(checked_eigenvalues(applied, "applied"))
         label = "as applied, largest eigenvalues only" if largest_only else "eigenvalues as applied"
         groups[label] = (own, ink(ax), "o")
         if largest_only:
-            b = float(np.abs(own).max())
-            real = float(np.abs(own.imag).max()) < REAL * b
-            within = np.linspace(min(own.real.min(), 0.0), max(own.real.max(), 0.0), 2) + 0j
-            within = within if real else b * np.exp(1j * np.linspace(0.0, 2.0 * np.pi, 361))
-            light: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1.5}
-            ax.plot(within.real, within.imag, label="the others: within", **light)
+            _draw_within(ax, own)
     for k, (label, (points, colour, marker)) in enumerate(groups.items()):
         shown = points[:: max(1, -(-points.size // SHOWN_POINTS))]
         style: dict[str, Any] = {"ls": "none", "marker": marker, "mew": 0, "color": colour}
@@ -136,6 +123,31 @@ def draw_spectrum(
 FINE = 241  # points an axis for the curve |q| = 1; a panel has some 340 pixels
 PILED = 0.06  # roots of two roles nearer than so many radii hide one another
 STRIP_LINEAR = 0.1  # the strip is linear up to so many radii, logarithmic beyond
+
+
+def _by_frequency(values: np.ndarray, high: ArrayLike | None) -> dict[str, Group]:
+    """Label -> eigenvalues, their colour and marker: the low and the high ones apart where these
+    are known, shape (H, W)."""
+    if high is None:
+        return {"eigenvalues": (values.ravel(), SKY, "o")}
+    known = np.asarray(high, dtype=bool)
+    mask = np.broadcast_to(known[(...,) + (None,) * (values.ndim - known.ndim)], values.shape)
+    return {
+        "low frequencies": (values[~mask], LIGHT_GREY, "s"),
+        "high frequencies": (values[mask], SKY, "o"),
+    }
+
+
+def _draw_within(ax: Axes, largest: np.ndarray) -> None:
+    """Where the other eigenvalues are: on a line where the largest are real, else in a circle."""
+    b = float(np.abs(largest).max())
+    if float(np.abs(largest.imag).max()) < REAL * b:
+        ends = min(largest.real.min(), 0.0), max(largest.real.max(), 0.0)
+        within = np.linspace(*ends, 2) + 0j
+    else:
+        within = b * np.exp(1j * np.linspace(0.0, 2.0 * np.pi, 361))
+    light: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1.5}
+    ax.plot(within.real, within.imag, label="the others: within", **light)
 
 
 def piled_up(roots: Mapping[str, ArrayLike]) -> bool:

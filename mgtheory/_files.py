@@ -113,10 +113,11 @@ def check_is_file(path: Path, what: str) -> None:
         raise FileNotFoundError(f"{what}: there is no file {path}")
 
 
-def parse_json(text: str) -> Any:
-    """The document in a JSON text; ValueError also for a key that stands twice, of which Python
-    takes the last, for a whole number beyond the doubles, which every later sum would trip over,
-    and for a nesting deeper than the parser's stack."""
+def parse_json(text: str, what: str = "") -> Any:
+    """The document in a JSON text, or a ValueError, that it is not `what` if that is given: also
+    for a key that stands twice, of which Python takes the last, for a whole number beyond the
+    doubles, which every later sum would trip over, and for a nesting deeper than the parser's
+    stack."""
 
     def within(digits: str) -> int:
         if len(digits) > 300:  # the largest double has 309 digits
@@ -133,8 +134,8 @@ def parse_json(text: str) -> Any:
 
     try:
         return json.loads(text, object_pairs_hook=once, parse_int=within)
-    except RecursionError as error:
-        raise ValueError(str(error)) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"not {what}: {error}" if what else str(error)) from error
 
 
 def _parse_toml(text: str) -> Any:

@@ -189,11 +189,7 @@ class InitialCoefficients:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`."""
-        try:
-            document = parse_json(text)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"not a file of initial coefficients: {error}") from error
-        return cls.from_dict(document)
+        return cls.from_dict(parse_json(text, "a file of initial coefficients"))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the JSON file, whole or not at all."""

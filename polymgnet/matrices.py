@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from polymgnet.backends import memory
 from polymgnet.errors import one_line
 from polymgnet.options import one_of
-from polymgnet.solving import memory
 
 
 def of_command(

@@ -18,7 +18,7 @@ NAMES = {
     "smoothers": "mgtheory.smoothers:SMOOTHERS",
     "engines": "mgtheory.export.engines:TARGETS",
     "kinds": "polymgnet.commands.export:kinds",
-    "backends": "polymgnet.solving:BACKENDS",
+    "backends": "polymgnet.backends:BACKENDS",
     "recipes": "nets.config:list_recipes",
     "data": "nets.data.sources:SOURCES",
     "models": "nets.models.registry:list_models",

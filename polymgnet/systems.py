@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polymgnet import options, solving
+from polymgnet import backends, options
 from polymgnet.matrices import of_command, read_vector
 
 
@@ -66,14 +66,14 @@ def chosen(
     sides = boundary or options.SIDES
     if matrix is None:
         return _of_model(problem or options.MODEL, n, sides, backend)
-    solving.check_takes_matrix(backend)
+    backends.check_takes_matrix(backend)
     return _of_matrix(str(matrix), A, sizes, sides, rhs)
 
 
 def _of_model(name: str, n: int | None, boundary: str, backend: str) -> System:
     """A model problem, whose exact solution is that of the differential equation."""
     model = options.model_problem(name, n, dict.fromkeys((1, 2, 3), 255), boundary)
-    solving.check_size(model, backend)
+    backends.check_size(model, backend)
     reference = "the exact solution of the differential equation"
     return System(name, model, None, model.exact, reference, model.shape, boundary, {})
 

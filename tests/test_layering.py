@@ -222,7 +222,7 @@ CHAPTERS = {
     "polymgnet": [
         ("packages", "wording", "options", "console"),
         ("errors",),
-        ("solving", "matrices", "study", "systems"),
+        ("backends", "matrices", "study", "systems"),
         ("demo", "pretrained", "torchrun"),
         ("commands",),
         ("cli",),

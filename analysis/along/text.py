@@ -3,6 +3,7 @@ smoothers."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -149,10 +150,11 @@ def several_text(found: Mapping[str, Along], accuracies: Mapping[str, float | No
 
 
 def _word(found: Smoother) -> str:
+    """From where on it is a smoother, and from where on not."""
     if found.first is None:
         return ""
-    if found.stays:
-        return "stays one"
-    if found.starts:
-        return f"none from epoch {found.changes[0][0]} on"
-    return f"one from epoch {found.changes[0][0]} on" if found.changes else "never one"
+    if not found.changes:
+        return "stays one" if found.starts else "never one"
+    words = itertools.cycle(("none", "one") if found.starts else ("one", "none"))
+    turns = (f"{word} from epoch {epoch}" for word, (epoch, _) in zip(words, found.changes))
+    return f"{', '.join(turns)} on"

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from analysis.levels.state import LevelState, level_states
 from analysis.levels.verdict import nearest_classical
 from analysis.numbers import plain
 from analysis.runs.board import write_moments
-from analysis.runs.records import REFERENCE, RunRecord, read_run
+from analysis.runs.records import RunRecord, fingerprint_of, read_run
 from analysis.runs.report import FOLDER, can_write, write_files
 from analysis.runs.results import SpectralReport
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -65,7 +65,6 @@ Progress = Callable[[str], None]
 def along_training(
     run: str | os.PathLike[str],
     *,
-    reference: str = REFERENCE,
     write: bool = True,
     progress: Progress | None = None,
 ) -> Along | None:
@@ -75,8 +74,6 @@ def along_training(
     ----------
     run
         The run folder.
-    reference
-        As in `analysis.analyse`; it changes nothing here but which run has been read.
     write
         False computes and writes nothing. With True, what is there and fits the run's files is read
         and not computed again.
@@ -88,11 +85,11 @@ def along_training(
     FileNotFoundError, ValueError
         The folder is missing or unfinished, or one of its files is truncated or foreign: one line.
     """
-    record = read_run(run, reference=reference)
+    record = read_run(run)
     if not record.learned or not record.learned[0].factors:
         return None
     coefficients, kept = read_coefficients(record.path), kept_models(record.path)
-    fingerprint, where = _fingerprint(record.path, record.fingerprint), record.path / FOLDER
+    fingerprint, where = _fingerprint(record.path), record.path / FOLDER
     if write and (known := _known(record.path, fingerprint)) is not None:
         return known
     found = _measured(record, coefficients, kept, fingerprint, progress or (lambda word: None))
@@ -111,8 +108,7 @@ def along_recorded(report: SpectralReport) -> Along | None:
     if not report.has_polynomial:
         return None
     run, end = Path(report.run), report.facts["chosen_epoch"] or report.facts["epochs"]
-    fingerprint = _fingerprint(run, report.fingerprint)
-    if (known := _known(run, fingerprint)) is not None:
+    if (known := _known(run, fingerprint := _fingerprint(run))) is not None:
         return known
     moments = []
     for epoch, role in ((0, "start"), (end, "learned")):
@@ -129,17 +125,15 @@ def along_recorded(report: SpectralReport) -> Along | None:
                     effective_factor=None if folded is None else folded.smoothing_factor,
                 )
             )
-    coefficients = read_coefficients(run)
-    roots = {
-        epoch: tuple(_roots(z for f in steps for z in f.roots) for steps in levels)
-        for epoch, levels in coefficients.items()
-    } or {
+    roots = _of_epochs(read_coefficients(run))
+    notes = (NOT_BETWEEN.format(run=shlex.quote(report.run)) if roots else NOTHING_KEPT,)
+    roots = roots or {
         epoch: tuple(_roots(_of(level, role).roots) for level in report.levels)
         for epoch, role in ((0, "start"), (end, "learned"))
     }
-    notes = (NOT_BETWEEN.format(run=shlex.quote(report.run)),) if coefficients else (NOTHING_KEPT,)
-    epochs, shown = tuple(sorted(roots)), tuple(roots[epoch] for epoch in sorted(roots))
-    return Along(report.run, epochs, shown, tuple(moments), end, notes, fingerprint)
+    return Along(
+        report.run, tuple(roots), tuple(roots.values()), tuple(moments), end, notes, fingerprint
+    )
 
 
 def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]]:
@@ -156,9 +150,10 @@ def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]
     return {name: [getattr(one, name) for one in moments] for name in names}
 
 
-def _fingerprint(run: Path, of_run: str) -> str:
-    """Of the files of a run that it is seen along its training by."""
-    mark = hashlib.sha256(of_run.encode())
+def _fingerprint(run: Path) -> str:
+    """Of the files of a run that it is seen along its training by, whatever its report measures it
+    by."""
+    mark = hashlib.sha256(fingerprint_of(run).encode())
     for file in (run / COEFFICIENTS, *kept_models(run).values()):
         mark.update(file.name.encode() + (file.read_bytes() if file.is_file() else b""))
     return mark.hexdigest()
@@ -181,6 +176,14 @@ def _of(level: LevelReport, role: str) -> ResidualPolynomial:
 
 def _roots(roots: Iterable[complex]) -> tuple[Root, ...]:
     return tuple((z[0], z[1]) if z else None for z in roots_to_json(np.array(list(roots))))
+
+
+def _of_epochs(factors: Mapping[int, Levels]) -> dict[int, tuple[tuple[Root, ...], ...]]:
+    """Epoch -> the roots of every level, in the order of the epochs."""
+    return {
+        epoch: tuple(_roots(z for f in steps for z in f.roots) for steps in levels)
+        for epoch, levels in sorted(factors.items())
+    }
 
 
 def _measured(
@@ -224,12 +227,16 @@ def _measured(
     factors = coefficients or {
         epoch: tuple(level.factors for level in levels) for epoch, levels in states.items()
     }
-    roots = tuple(
-        tuple(_roots(z for f in steps for z in f.roots) for steps in factors[epoch])
-        for epoch in sorted(factors)
+    roots = _of_epochs(factors)
+    return Along(
+        str(record.path),
+        tuple(roots),
+        tuple(roots.values()),
+        tuple(moments),
+        end,
+        notes,
+        fingerprint,
     )
-    epochs = tuple(sorted(factors))
-    return Along(str(record.path), epochs, roots, tuple(moments), end, notes, fingerprint)
 
 
 def _check(file: Path, record: RunRecord, levels: tuple[LevelState, ...]) -> None:

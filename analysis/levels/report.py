@@ -258,33 +258,20 @@ def analyse_level(
     arrays: dict[str, NDArray[Any]] = {"theta": spectra["learned"].symbol.theta}
     views: dict[str, View] = {}
 
-    def add(role: str, state: LevelState, spectrum: LevelSpectrum) -> None:
-        folded, q = role == "effective", state.polynomial
-        propagate = propagator(state, folded=folded)
-        if q is None or folded:  # one pass is no polynomial in A
-            found = damping(state.A, state.grid, propagate)
-            apply, n = applied_pass(state, folded=folded), spectrum.unknowns
-            high = high_part(state.size, state.padding)
-            mu = spectral_radius(lambda v: high(apply(v)), n)
-            largest = spectral_radius(apply, n)
-        else:  # the radii by the symbol's eigenvalues, which is cheaper and exact
-            found = damping(state.A, state.grid, propagate, radius=spectrum.symbol.modulus(q))
-            mu, largest = spectrum.smoothing_factor(q), spectrum.max_modulus(q)
-        shown = effective_polynomial(state) if folded else q
-        views[role] = View(shown, mu, largest, found.smoothing_factor, found.smoothing_norm)
-        arrays[f"damping/{role}"] = found.radius
+    def add(role: str, state: LevelState) -> None:
+        spectrum, folded = spectra[operator_of(role)], role == "effective"
+        views[role], arrays[f"damping/{role}"] = _view(state, spectrum, folded=folded)
 
-    if theory is not None and spectra["learned"].radius:
-        scaled = theory.scaled(spectra["learned"].radius)
-        steps = tuple(StepState(factor) for factor in scaled.factors)
-        add("theory", replace(learned, steps=steps, end_norm=None), spectra["learned"])
-        views["theory"] = replace(views["theory"], polynomial=scaled)
+    if theory is not None and (b := spectra["learned"].radius):
+        steps = tuple(StepState(factor) for factor in theory.scaled(b).factors)
+        add("theory", replace(learned, steps=steps, end_norm=None))
+        views["theory"] = replace(views["theory"], polynomial=theory.scaled(b))
     for name, state in (("start", start), ("learned", learned)):
         say(f"smoothing, {name}")
-        add(name, state, spectra[name])
+        add(name, state)
     if has_norms(learned):
         say("smoothing, effective")
-        add("effective", learned, spectra["learned"])
+        add("effective", learned)
     operators = {}
     for name, spectrum in spectra.items():
         known = arrays[f"eigenvalues/{name}"] = known_eigenvalues(spectrum)
@@ -292,16 +279,14 @@ def analyse_level(
         arrays[f"symbol/{name}"] = spectrum.symbol.values
     for name, kernel in _distinct(learned).items():
         say(f"spectrum, {name}")
-        found = convolution_spectrum(kernel, learned.size, padding=learned.padding)
-        known = arrays[f"eigenvalues/{name}"] = known_eigenvalues(found)
-        operators[name] = Operator.of(found, known)
-    effective = []
-    for k, step in enumerate(effective_steps(learned), 1):
+        spectrum = convolution_spectrum(kernel, learned.size, padding=learned.padding)
+        known = arrays[f"eigenvalues/{name}"] = known_eigenvalues(spectrum)
+        operators[name] = Operator.of(spectrum, known)
+    folded = effective_steps(learned)
+    for k, step in enumerate(folded, 1):
         arrays[f"effective/step{k}"] = step.coefficients
-        numbers = {"mean": step.mean.tolist(), "spread": step.spread.tolist()}
-        effective.append({"step": k, **numbers, "outer_mean": float(step.outer.mean())})
     notes = readings(learned)
-    q = relative(views, operators)
+    verdict, effective_verdict = _verdicts(views, operators, notes, tolerance)
     return LevelReport(
         level=number,
         channels=learned.channels,
@@ -309,26 +294,66 @@ def analyse_level(
         grid=learned.grid,
         kind="polynomial" if learned.factors else "convolution",
         operators=operators,
-        views={role: views[role] for role in ROLES if role in views},
-        effective=tuple(effective),
+        views=views,
+        effective=tuple(
+            {
+                "step": k,
+                "mean": step.mean.tolist(),
+                "spread": step.spread.tolist(),
+                "outer_mean": float(step.outer.mean()),
+            }
+            for k, step in enumerate(folded, 1)
+        ),
         readings=notes,
         coefficients_moved=(
             weight_distance(learned.polynomial, start.polynomial)
             if learned.polynomial and start.polynomial
             else None
         ),
-        verdict=judge(
-            *(q.get(role) for role in ("start", "learned", "theory")),
-            identifiable=all(note.identifiable for note in notes),
-            tolerance=tolerance,
-        ),
-        effective_verdict=(
-            judge(None, q.get("effective"), q.get("theory"), tolerance=tolerance)
-            if "effective" in views
-            else None
-        ),
+        verdict=verdict,
+        effective_verdict=effective_verdict,
         arrays=arrays,
     )
+
+
+def _view(
+    state: LevelState, spectrum: LevelSpectrum, *, folded: bool
+) -> tuple[View, NDArray[np.float64]]:
+    """What a pass leaves with the coefficients as they stand, or with the norms folded in; and what
+    it leaves at each frequency of the symbol."""
+    propagate, q = propagator(state, folded=folded), state.polynomial
+    if q is None or folded:  # one pass is no polynomial in A
+        found = damping(state.A, state.grid, propagate)
+        apply, n = applied_pass(state, folded=folded), spectrum.unknowns
+        high = high_part(state.size, state.padding)
+        mu = spectral_radius(lambda v: high(apply(v)), n)
+        largest = spectral_radius(apply, n)
+    else:  # the radii by the symbol's eigenvalues, which is cheaper and exact
+        found = damping(state.A, state.grid, propagate, radius=spectrum.symbol.modulus(q))
+        mu, largest = spectrum.smoothing_factor(q), spectrum.max_modulus(q)
+    shown = effective_polynomial(state) if folded else q
+    return View(shown, mu, largest, found.smoothing_factor, found.smoothing_norm), found.radius
+
+
+def _verdicts(
+    views: Mapping[str, View],
+    operators: Mapping[str, Operator],
+    notes: tuple[Reading, ...],
+    tolerance: float,
+) -> tuple[Verdict, Verdict | None]:
+    """By the coefficients as they stand, and by the effective ones; None without norms."""
+    q = relative(views, operators)
+    identifiable = all(note.identifiable for note in notes)
+    verdict = judge(
+        q.get("start"),
+        q.get("learned"),
+        q.get("theory"),
+        identifiable=identifiable,
+        tolerance=tolerance,
+    )
+    if "effective" not in views:
+        return verdict, None
+    return verdict, judge(None, q.get("effective"), q.get("theory"), tolerance=tolerance)
 
 
 def _distinct(level: LevelState) -> dict[str, NDArray[np.float64]]:

@@ -160,7 +160,7 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
         start=start,
         learned=learned,
         theory=theory_of(models["start"], init, reference=reference),
-        fingerprint=_fingerprint(path, reference),
+        fingerprint=fingerprint_of(path, reference),
     )
 
 
@@ -231,7 +231,8 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
     return Theory("reference", scheme.name, tuple(found), notes.reasons)
 
 
-def _fingerprint(path: Path, reference: str) -> str:
+def fingerprint_of(path: Path, reference: str = REFERENCE) -> str:
+    """Of the files of a run that a report on it is made from, and what it is measured by."""
     mark = hashlib.sha256(reference.encode())
     for name in ("config.json", "init.json", "summary.json", *WEIGHTS):
         mark.update(name.encode())

@@ -11,13 +11,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from threadpoolctl import threadpool_limits
 
 from analysis.levels.report import LevelReport, analyse_level
 from analysis.levels.verdict import TOLERANCE
@@ -25,6 +23,7 @@ from analysis.runs.records import REFERENCE, RunRecord, read_run, tested_on
 from analysis.runs.results import SpectralReport
 from analysis.runs.text import report_text
 from mgtheory._files import write_atomically
+from nets.start.threads import in_threads
 
 # in a run folder; not named after a package, which it would hide from a Python that starts there
 FOLDER = "report"
@@ -90,11 +89,7 @@ def report_folder(run: str | os.PathLike[str]) -> Path:
 def analyse_record(
     record: RunRecord, *, tolerance: float = TOLERANCE, progress: Progress | None = None
 ) -> SpectralReport:
-    """The report on a record that was read, levels in parallel; nothing is written.
-
-    Meanwhile BLAS and LAPACK have one thread in this process: with more, each level's wait for one
-    another's (4 times slower on two cores).
-    """
+    """The report on a record that was read, levels in parallel; nothing is written."""
     theory = record.theory
 
     def one(index: int) -> LevelReport:
@@ -108,20 +103,24 @@ def analyse_record(
         )
 
     widest_first = sorted(range(len(record.learned)), key=lambda i: -record.learned[i].channels)
-    workers = max(1, min(len(widest_first), os.cpu_count() or 1))
-    threads = torch.get_num_threads()
-    try:
-        with (
-            threadpool_limits(1, user_api="blas"),
-            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
-        ):
-            jobs = {index: pool.submit(one, index) for index in widest_first}
-            levels = tuple(jobs[index].result() for index in range(len(record.learned)))
-    finally:
-        torch.set_num_threads(threads)
+    found = dict(zip(widest_first, in_threads(one, widest_first), strict=True))
+    return SpectralReport(
+        run=str(record.path),
+        model=record.config.model.name,
+        label=record.label,
+        facts=_facts(record),
+        theory={"origin": theory.origin, "name": theory.name, "fitted": list(theory.fitted)},
+        levels=tuple(found[index] for index in sorted(found)),
+        tolerance=tolerance,
+        fingerprint=record.fingerprint,
+    )
+
+
+def _facts(record: RunRecord) -> dict[str, Any]:
+    """What the report says of the run itself."""
     summary, config = record.summary, record.config
     measured = ("parameters", "epochs", "seconds", "images_per_second")
-    facts = {
+    return {
         "data": config.data.name,
         "scheme": record.scheme,
         "given": config.init.scheme,
@@ -134,16 +133,6 @@ def analyse_record(
         "tested_on": tested_on(record.path),
         **{name: getattr(summary, name) for name in (*measured, "test_accuracy", "val_accuracy")},
     }
-    return SpectralReport(
-        run=str(record.path),
-        model=config.model.name,
-        label=record.label,
-        facts=facts,
-        theory={"origin": theory.origin, "name": theory.name, "fitted": list(theory.fitted)},
-        levels=levels,
-        tolerance=tolerance,
-        fingerprint=record.fingerprint,
-    )
 
 
 def write_report(report: SpectralReport, folder: str | os.PathLike[str]) -> list[Path]:

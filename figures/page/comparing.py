@@ -98,7 +98,10 @@ def _verdict(found: SmootherComparison, timed: Sequence[Row], repeats: int) -> l
     if ahead is best:
         return [first, second, f"{third}, and it is the fastest too."]
     longer = (ahead.seconds_per_cycle or 0.0) / (best.seconds_per_cycle or 1.0)
-    return [first, second, f"{third}; but such a cycle takes {longer:.2g} times as long."]
+    but = f"such a cycle takes {longer:.2g} times as long"
+    if longer <= 1:  # and so the fastest leaves less
+        but = f"measured, {_name(best)} leaves {100 * (best.measured_factor or 0):.2g} %"
+    return [first, second, f"{third}; but {but}."]
 
 
 def _name(row: Row) -> str:

@@ -105,23 +105,26 @@ def side_by_side(
 def _accuracies(found: RunComparison, groups: Mapping[str, Sequence[SpectralReport]]) -> Picture:
     data: list[Data] = []
     table = found.groups.set_index("configuration")
+
+    def bar(name: str, title: str, ends: Any, line: Data, **given: Any) -> None:
+        """An interval, which the legend has once, whichever configuration has it first."""
+        given["showlegend"] = all(one["name"] != title for one in data)
+        where = np.array([name] * 2)
+        data.append(curve(title, 100 * ends, where, line=line, legendgroup=title, **given))
+
     for k, (name, reports) in enumerate(groups.items()):
         values = [r.facts["test_accuracy"] for r in reports if r.facts["test_accuracy"] is not None]
         if not values:
             continue
         row, count = table.loc[name], reports[0].facts["tested_on"]
         if count:
-            ends = 100 * np.array(fraction_interval(float(np.mean(values)), count))
+            ends = np.array(fraction_interval(float(np.mean(values)), count))
             band = {"color": "#DDDDDD", "width": 14}
-            title = "95 % interval by the number of images"
-            once: Data = {"legendgroup": "images", "showlegend": not k, "hoverinfo": "skip"}
-            data.append(curve(title, ends, np.array([name] * 2), line=band, **once))
+            bar(name, "95 % interval by the number of images", ends, band, hoverinfo="skip")
         if len(values) > 1:
-            ends = np.array([100 * row["low"], 100 * row["high"]])
+            ends = np.array([row["low"], row["high"]])
             title = "95 % interval of the mean over the seeds"
-            once = {"legendgroup": "seeds", "showlegend": not k}
-            bar = {"color": BLACK, "width": 2}
-            data.append(curve(title, ends, np.array([name] * 2), line=bar, **once))
+            bar(name, title, ends, {"color": BLACK, "width": 2})
         marker = {"color": tone(k), "size": 9, "symbol": SYMBOLS[k % len(SYMBOLS)]}
         data.append(
             {

@@ -44,29 +44,12 @@ def damped_waves(
     rough
         Whether the rough waves are told apart: those of a slice through three frequencies are not.
     """
-    limit = colour_limit(list(maps.values()))
-    top = 1.0 + np.log10(limit) if limit > 1.0 else 1.0
-    colours = mpl.colormaps["cividis"] if top == 1.0 else heat_map(1.0 / top)
-    scale = [[k / 40, to_hex(colours(k / 40))] for k in range(41)]
-    decades = np.arange(1, round(np.log10(max(limit, 1.0))) + 1)
-    between = [2, 5] if limit == 10.0 else []
-    ticks = [0, 0.5, 1, *(1.0 + np.log10(between)).tolist(), *(1 + decades).tolist()]
-    bar = {"tickvals": ticks, **BAR}
-    bar |= {
-        "ticktext": ["0", "0.5", "1", *map(str, between), *(f"10<sup>{k}</sup>" for k in decades)]
-    }
-    if limit > 1.0:
-        text = "linear below 1, logarithmic above"
-        bar["title"] = {"text": text, "font": {"size": 10}, "side": "right"}
-    if reach < 1.0 and limit <= 1.0:  # what a good cycle leaves is all near 0
-        top = max(float(np.max(list(maps.values()))), 1e-12)
-        bar = dict(BAR)
     last = list(maps)[-1]
     theta = [short(reach * grid_frequencies(n)[:, 0] / np.pi) for n in maps[last].shape]
     data: list[Data] = [
         {
             **{"type": "heatmap", "x": theta[1], "y": theta[0], **_cells(maps[last])},
-            **{"colorscale": scale, "zmin": 0, "zmax": top, "colorbar": bar},
+            **_colours(maps, reach),
             "hovertemplate": "θ₂ = %{x:.2f} π, θ₁ = %{y:.2f} π: %{text}<extra></extra>",
         }
     ]
@@ -94,6 +77,26 @@ def damped_waves(
         lines.append({"color": BLACK, "width": 1.5, "dash": "dash"})
         layout["shapes"] = [{**inner, "line": line} for line in lines]
     return Picture(name, title, caption, data, layout)
+
+
+def _colours(maps: Maps, reach: float) -> Data:
+    """The scale of all maps, its ends and its bar: linear up to 1, logarithmic beyond."""
+    limit = colour_limit(list(maps.values()))
+    top = 1.0 + np.log10(limit) if limit > 1.0 else 1.0
+    colours = mpl.colormaps["cividis"] if top == 1.0 else heat_map(1.0 / top)
+    scale = [[k / 40, to_hex(colours(k / 40))] for k in range(41)]
+    if reach < 1.0 and limit <= 1.0:  # what a good cycle leaves is all near 0
+        top = max(float(np.max(list(maps.values()))), 1e-12)
+        return {"colorscale": scale, "zmin": 0, "zmax": top, "colorbar": dict(BAR)}
+    decades = np.arange(1, round(np.log10(max(limit, 1.0))) + 1)
+    between = [2, 5] if limit == 10.0 else []
+    ticks = [0, 0.5, 1, *(1.0 + np.log10(between)).tolist(), *(1 + decades).tolist()]
+    texts = ["0", "0.5", "1", *map(str, between), *(f"10<sup>{k}</sup>" for k in decades)]
+    bar = {"tickvals": ticks, **BAR, "ticktext": texts}
+    if limit > 1.0:
+        text = "linear below 1, logarithmic above"
+        bar["title"] = {"text": text, "font": {"size": 10}, "side": "right"}
+    return {"colorscale": scale, "zmin": 0, "zmax": top, "colorbar": bar}
 
 
 def _words(name: str, values: NDArray[np.float64], axes: tuple[int, ...], reach: float) -> str:

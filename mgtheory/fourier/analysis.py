@@ -92,7 +92,8 @@ def cycle_factor(
     zero
         What stands for theta = 0: `limit`, the limits along many directions; or `remove`, the other
         harmonics of 0 once the constants in the kernel of A are removed. With `remove` and
-        `refine=False` the factor is exactly that of the periodic grid.
+        `refine=False` the factor is exactly that of the periodic grid; refined, both are the
+        supremum.
 
     Raises
     ------
@@ -185,7 +186,7 @@ class _Sampled:
             half,
             fold=self.cycle.representative,
             count=len(self.regular),
-            limits=NEAR if self.zero == "limit" else 0.0,
+            limits=NEAR,
         )
         if np.isfinite(self.norm).all():
             largest = search(norms, self._starts(norms, self.norm, half), half)[0]
@@ -215,8 +216,6 @@ class _Sampled:
         whole[self.origin] = -1.0  # which has no value of its own
         found = self.regular[grid_peaks(whole.reshape(self.grid))[self.regular]]
         peaks = self.flat[found], whole[found], half / self.grid
-        if self.zero == "remove":
-            return [peaks]
         return [peaks, largest_limit(function, directions(self.cycle.dim), NEAR)]
 
 

@@ -62,18 +62,7 @@ def coarsen(
         h = tuple(h_j * step for h_j, step in zip(h, steps))
         coarse = None if given is None else given[l]
         if rule in (None, "rediscretise"):
-            if problem is not None and order is None:
-                default = rule is not None or problem.equation.rediscretises
-                coarse = problem.stencil_at(h) if default else None
-            # a problem without a coarser twin has the Galerkin operator, as its solver has it,
-            # unless it is asked for what its stencil says
-            asked = rule is not None or order is not None or problem is None
-            if coarse is None and asked and (rule or (fine.channels == 1 and zero_sum(fine))):
-                try:
-                    coarse = rediscretised(stencils[-1], chosen, order)
-                except ValueError:
-                    if rule is not None:
-                        raise
+            coarse = _by_scheme(stencils[-1], problem, h, chosen, rule, order)
             # the first coarsening decides for all
             rule = "galerkin" if coarse is None else "rediscretise"
         if coarse is None:
@@ -86,6 +75,34 @@ def coarsen(
         "P": tuple(P),
         "coarsening": rule if given is None else coarsening,
     }
+
+
+def _by_scheme(
+    fine: Stencil,
+    problem: Problem | None,
+    h: tuple[float, ...],
+    axes: Axes,
+    rule: str | None,
+    order: int | None,
+) -> Stencil | None:
+    """The next coarser operator by the problem's scheme on the mesh widths h, or by what the
+    stencil says; None where it says nothing and no rule is given. A problem is not asked for its
+    stencil then: without a coarser twin it has the Galerkin operator, as its solver has it."""
+    if problem is not None and order is None:
+        if rule is not None or problem.equation.rediscretises:
+            coarse = problem.stencil_at(h)
+            if coarse is not None:
+                return coarse
+        if rule is None:
+            return None
+    if rule is None and not (fine.channels == 1 and zero_sum(fine)):
+        return None
+    try:
+        return rediscretised(fine, axes, order)
+    except ValueError:
+        if rule is not None:
+            raise
+        return None
 
 
 def _given_stencils(coarsening: Any, fine: Stencil, levels: int) -> list[Stencil] | None:

@@ -19,7 +19,7 @@ the optimum of the cycle there, of its counts, transfers and coarse operators.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,26 +122,12 @@ def optimise_two_grid(
 
     best, start_factor = _best_start(sampled, dense, starts)
 
-    # the minimum on the sample, from each start
-    lowest, total = LeastMaximum(starts[0], math.inf, 0, False), 0
-    for c in starts:
-        found = minimise_maximum(sampled.pieces, c, iterations, lowest.value, ROUGH)
-        lowest, total = min(lowest, found, key=lambda d: d.value), total + found.iterations
-    lowest = minimise_maximum(sampled.pieces, lowest.c, iterations)
-    total += lowest.iterations
+    lowest, total = _lowest(sampled, starts, iterations)
 
     # exchange: add the peaks above the sampled maximum, minimise on what they are added to
     least, verified = start_factor, False
     for remaining in reversed(range(ROUNDS)):
-        bound = lowest.value**steps * (1 + GAP) + EXACT**steps
-        theta, values = dense.peaks(lowest.c, lowest.value)
-        factor = float(values.max()) ** steps
-        worse = theta[values**steps > bound]
-        if not len(worse):  # between other frequencies it may be larger
-            everywhere = over_all(lowest.c)
-            factor, along = everywhere.factor, everywhere.direction
-            worst = everywhere.frequency if along is None else NEAR * np.array(along)
-            worse = np.array([worst])[: int(factor > bound)]
+        factor, worse = _above(dense, lowest, over_all)
         verified = not len(worse)
         if factor < (start_factor if verified else least):
             best, least = lowest.c, factor
@@ -302,6 +288,36 @@ def _best_start(sampled: _Sampled, dense: _Dense, starts: Sequence[Float]) -> tu
             if factor < least:
                 best, least = c, factor
     return best, least
+
+
+def _lowest(
+    sampled: _Sampled, starts: Sequence[Float], iterations: int
+) -> tuple[LeastMaximum, int]:
+    """The minimum on the sample, from each start roughly and then from the best; and the steps of
+    all."""
+    lowest, total = LeastMaximum(starts[0], math.inf, 0, False), 0
+    for c in starts:
+        found = minimise_maximum(sampled.pieces, c, iterations, lowest.value, ROUGH)
+        lowest, total = min(lowest, found, key=lambda d: d.value), total + found.iterations
+    lowest = minimise_maximum(sampled.pieces, lowest.c, iterations)
+    return lowest, total + lowest.iterations
+
+
+def _above(
+    dense: _Dense, lowest: LeastMaximum, over_all: Callable[[Float], FourierFactor]
+) -> tuple[float, Float]:
+    """The factor of a minimum on the sample, and the frequencies at which it is larger than there,
+    shape (n, d)."""
+    steps = dense.sampled.steps
+    bound = lowest.value**steps * (1 + GAP) + EXACT**steps
+    theta, values = dense.peaks(lowest.c, lowest.value)
+    worse = theta[values**steps > bound]
+    if len(worse):
+        return float(values.max()) ** steps, worse
+    everywhere = over_all(lowest.c)  # between other frequencies it may be larger
+    factor, along = everywhere.factor, everywhere.direction
+    worst = everywhere.frequency if along is None else NEAR * np.array(along)
+    return factor, np.array([worst])[: int(factor > bound)]
 
 
 def two_grid_optimal(

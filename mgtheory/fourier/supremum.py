@@ -130,13 +130,7 @@ def climb(
     boxes promise nothing. It is given up where four times its latest gains would not bring it to
     the largest value, or to `least`; and where it gains nothing beside the largest value.
     """
-    chosen = []
-    for theta, values, width in groups:
-        order = np.argsort(-values, kind="stable")[:STARTS]
-        top = min(values[order[0]], wanted)
-        order = order[values[order] >= top - (1 - PART) * abs(top)]
-        chosen.append((theta[order], values[order], np.broadcast_to(width, theta[order].shape)))
-    centres, heights, widths = (np.concatenate(part) for part in zip(*chosen))
+    centres, heights, widths = _starts(groups, wanted)
     dim = centres.shape[1]
     corners = np.array(list(itertools.product((-1.0, 1.0), repeat=dim)))
     pattern = np.unique(np.concatenate([corners, np.eye(dim), -np.eye(dim)]), axis=0)
@@ -187,6 +181,18 @@ def climb(
         if not len(going):
             break
     return centres, heights
+
+
+def _starts(groups: Sequence[Starts], wanted: float) -> Starts:
+    """Of each group the largest, as many as are searched from; with a width each, shape (n, d)."""
+    chosen = []
+    for theta, values, width in groups:
+        order = np.argsort(-values, kind="stable")[:STARTS]
+        top = min(values[order[0]], wanted)
+        order = order[values[order] >= top - (1 - PART) * abs(top)]
+        chosen.append((theta[order], values[order], np.broadcast_to(width, theta[order].shape)))
+    centres, heights, widths = (np.concatenate(part) for part in zip(*chosen))
+    return centres, heights, widths
 
 
 def quadratic_steps(pattern: Float, differences: Float) -> tuple[Float, Float]:

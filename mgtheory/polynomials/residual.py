@@ -414,11 +414,7 @@ class ResidualPolynomial(ReadOnlyArrays):
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`."""
-        try:
-            data = parse_json(text)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"not a residual polynomial: {error}") from error
-        return cls.from_dict(data)
+        return cls.from_dict(parse_json(text, "a residual polynomial"))
 
     def sympy(self, t: sympy.Symbol | None = None) -> sympy.Expr:
         """q as a product of real sympy factors in the symbol t, with 17-digit floats."""

@@ -179,7 +179,7 @@ def _sum(terms: Iterable[tuple[float, str]]) -> str:
         for c, x in terms
         if c
     )
-    return text.removeprefix(" + ").replace(" - ", "-", 1) if text.startswith(" - ") else text[3:]
+    return "-" * text.startswith(" - ") + text[3:]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -103,18 +104,7 @@ class MultigridCycle(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
-        check_kind(problem, Problem, "problem", "a Problem, as poisson((63, 63)) makes one")
-        if problem.boundary is Boundary.NEUMANN:
-            raise ValueError(
-                "boundary neumann: its grids are cell-centred; allowed are dirichlet with odd sizes"
-                " and periodic with even ones"
-            )
-        if problem.polynomial is None:
-            has = "variable coefficients" if problem.stencil is None else "a stencil that is uneven"
-            raise ValueError(
-                f"{problem.name} has {has}; allowed are problems with constant ones, as a"
-                " convolution has them, even along every axis"
-            )
+        _check_problem(problem)
         check_smoothings(pre, post)
         for name in options:
             check_name(name, OPTIONS, "option")
@@ -129,6 +119,8 @@ class MultigridCycle(nn.Module):
         self.kind = check_cycle(cycle, without=(Cycle.FMG,))
         self.problem, self.pre, self.post = problem, pre, post
         self.shared, self.options = shared, dict(options)
+        self.periodic = problem.boundary is Boundary.PERIODIC
+        self.parameterisation = parameterisation
         hierarchy = Hierarchy.build(
             problem, smoother=smoother, degree=degree, pre=pre, post=post, **options
         )
@@ -138,33 +130,37 @@ class MultigridCycle(nn.Module):
                 " needs two levels: give a larger grid or more levels, or in Python a smaller"
                 " coarsest, up to how many unknowns are solved directly"
             )
-        periodic = self.periodic = problem.boundary is Boundary.PERIODIC
-        self.parameterisation = parameterisation
-        sizes = [level.smoothing_interval()[1] for level in hierarchy.levels]
+        self._take(hierarchy)
+        self.double()
+
+    def _take(self, hierarchy: Hierarchy) -> None:
+        """The levels of a hierarchy as modules: its stencils, polynomials, transfers, and inverse
+        of the coarsest A."""
+        levels, periodic, problem = hierarchy.levels, self.periodic, self.problem
+        sizes = [level.smoothing_interval()[1] for level in levels]
         self.scales = [b / sizes[0] for b in sizes]
-        self.shapes = [tuple(level.shape) for level in hierarchy.levels]
-        first = self.polynomial_on(hierarchy.levels[0])
-        common = self._coefficients(first, parameterisation) if shared else None
+        self.shapes = [tuple(level.shape) for level in levels]
+        first = self.polynomial_on(levels[0])
+        common = self._coefficients(first) if self.shared else None
         down, up, transfers = list[Level](), list[Level](), list[GridTransfer]()
         lifts, self.kernels = list[Lift](), list[NDArray[np.float64]]()
-        for i, level in enumerate(hierarchy.levels[:-1]):
-            self._check_nested(level.shape, hierarchy.levels[i + 1].shape, level.axes, periodic)
+        for i, (level, below) in enumerate(pairwise(levels)):
+            self._check_nested(level.shape, below.shape, level.axes, periodic)
             kernel = stencil_of(level.A, level.shape, periodic=periodic) / self.scales[i]
             self.kernels.append(kernel)
             own = self.polynomial_on(level).scaled(1.0 / self.scales[i])
-            for legs, count in ((down, pre), (up, post)):
-                factors = common or self._coefficients(own, parameterisation)
+            for legs, count in ((down, self.pre), (up, self.post)):
+                factors = common or self._coefficients(own)
                 legs.append(self._leg(kernel, factors, count, periodic))
             gain = self.scales[i] / self.scales[i + 1]
-            lifts.append(Lift(level.shape, hierarchy.levels[i + 1].shape, problem.boundary))
+            lifts.append(Lift(level.shape, below.shape, problem.boundary))
             transfers.append(GridTransfer(level.axes, problem.dim, periodic=periodic, gain=gain))
         self.common = nn.ModuleList(common) if common else None
         self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
         self.transfers, self.lifts = nn.ModuleList(transfers), nn.ModuleList(lifts)
-        columns = np.eye(hierarchy.levels[-1].size)
+        columns = np.eye(levels[-1].size)
         inverse = np.stack([hierarchy.coarse_solver(column) for column in columns], axis=1)
         self.register_buffer("coarse_inverse", torch.from_numpy(inverse * self.scales[-1]))
-        self.double()
 
     @staticmethod
     def polynomial_on(level: Any) -> ResidualPolynomial:
@@ -189,11 +185,10 @@ class MultigridCycle(nn.Module):
                     f" {wanted}, or limit max_levels"
                 )
 
-    @staticmethod
-    def _coefficients(polynomial: ResidualPolynomial, parameterisation: str) -> list[Coefficients]:
-        made = []
+    def _coefficients(self, polynomial: ResidualPolynomial) -> list[Coefficients]:
+        made, how = [], self.parameterisation
         for factor in polynomial.factors:
-            module = make_coefficients(factor.kind, parameterisation=parameterisation).double()
+            module = make_coefficients(factor.kind, parameterisation=how).double()
             module.set_factor(factor)
             made.append(module)
         return made
@@ -326,7 +321,7 @@ class MultigridCycle(nn.Module):
         ):
             for i, q in enumerate(polynomials):
                 kernel = self._level(legs, i).A.weight[0, 0].detach().cpu().numpy()
-                own = self._coefficients(q.scaled(1.0 / self.scales[i]), self.parameterisation)
+                own = self._coefficients(q.scaled(1.0 / self.scales[i]))
                 legs[i] = self._leg(kernel, own, count, self.periodic).to(self.coarse_inverse)
 
     def hierarchy(self) -> Hierarchy:
@@ -364,6 +359,22 @@ class MultigridCycle(nn.Module):
         if self.problem.nullspace is None:
             return e
         return e - e.mean(dim=tuple(range(-len(self.shapes[0]), 0)), keepdim=True)
+
+
+def _check_problem(problem: Any) -> None:
+    """ValueError for a problem that convolutions on nested grids do not have."""
+    check_kind(problem, Problem, "problem", "a Problem, as poisson((63, 63)) makes one")
+    if problem.boundary is Boundary.NEUMANN:
+        raise ValueError(
+            "boundary neumann: its grids are cell-centred; allowed are dirichlet with odd sizes"
+            " and periodic with even ones"
+        )
+    if problem.polynomial is None:
+        has = "variable coefficients" if problem.stencil is None else "a stencil that is uneven"
+        raise ValueError(
+            f"{problem.name} has {has}; allowed are problems with constant ones, as a"
+            " convolution has them, even along every axis"
+        )
 
 
 def check_smoothings(pre: int, post: int) -> None:

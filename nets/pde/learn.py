@@ -44,7 +44,7 @@ from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
 from nets.models.checks import check_generator
 from nets.pde.cycle import MultigridCycle, check_smoothings
-from nets.pde.descent import LOSSES, Objective
+from nets.pde.descent import LOSSES, Course, Objective
 from nets.pde.error import SETS, Watch
 from nets.pde.learned import LearnedCycle
 
@@ -202,22 +202,14 @@ def learn_smoother(
             f"{', '.join(sorted(taken))}: the smoother is what is learned, give the one to start"
             " from as start="
         )
-    start = start.polynomial if isinstance(start, InitialCoefficients) else start
-    if isinstance(start, ResidualPolynomial) and start.degree != degree:
-        raise ValueError(f"the start has degree {start.degree}, asked is {degree}")
-    if not isinstance(described(start), Polynomial):
-        raise ValueError(
-            f"smoother is {start!r}; what is learned is a polynomial: start from a"
-            f" ResidualPolynomial or the name of a family, {', '.join(FAMILIES)}"
-        )
+    first = _checked_start(start, degree)
     around = {"pre": pre, "post": post}
-    axes = options.get("axes", "auto")
-    cycle = LearnedCycle.of(problem, degree, start, per=per, around=around, options=options)
+    cycle = LearnedCycle.of(problem, degree, first, per=per, around=around, options=options)
     operator = cycle.operator
     operator.watch = Watch(progress)
     errors = torch.randn((batch, *cycle.shape), generator=generator, dtype=torch.float64)
     objective = Objective(operator, loss, power, errors)
-    starts = cycle.starts(start, also, degree)
+    starts = cycle.starts(first, also, degree)
     course = objective.minimised(
         {name: operator.coefficients(given) for name, given in starts.items()},
         steps=steps,
@@ -227,22 +219,10 @@ def learn_smoother(
         operator.polynomials(c) if name is None else starts[name]
         for name, c in zip(course.names, course.coefficients, strict=True)
     ]
-    # as fast as E has it; then the start and the best as the grids have them
-    factors = operator.factors(np.array(course.coefficients), cycle.error())
-    best = int(np.argmin(factors))
-    smallest = cycle.measured(iterates[best])
-    factors = [max(f, smallest) for f in factors]  # of equal ones, rounding may be either
-    factors[best] = smallest
-    if best:
-        factors[0] = max(smallest, cycle.measured(iterates[0]))
-    converged, reason = course.converged, course.reason
-    if best + 1 < len(factors):  # the loss is not the factor, but tends to it with the power
-        converged = False
-        reason += (
-            f"; the loss fell further, to {course.losses[-1]:.4g}, but the measured factor was"
-            f" smallest, {factors[best]:.4g}, after {best} of {len(factors) - 1} steps (at the end"
-            f" {factors[-1]:.4g})"
-        )
+    factors, best = _factors(cycle, course, iterates)
+    reason = course.reason
+    if fell_on := best + 1 < len(factors):
+        reason += _fell_on(course.losses, factors, best)
         if not objective.minimax:
             reason += f"; a power above {power} brings them together"
     asked = {**around, "loss": loss, "power": power, "batch": batch, "per": per}
@@ -258,7 +238,7 @@ def learn_smoother(
     )
     initial = (before if pre else after)[0]
     if isinstance(problem, Problem):
-        record = operator_record(problem, scaling=cycle.scaling, axes=axes)
+        record = operator_record(problem, scaling=cycle.scaling, axes=options.get("axes", "auto"))
         initial = replace(initial, polynomial=initial.polynomial.of(record))
     return LearnedSmoother(
         initial=initial,
@@ -269,6 +249,43 @@ def learn_smoother(
         factors=tuple(factors),
         hierarchy=cycle.solver(iterates[best]),
         cycle=cycle.module(iterates[best]),
-        converged=converged,
+        converged=course.converged and not fell_on,
         reason=reason,
+    )
+
+
+def _checked_start(
+    given: ResidualPolynomial | InitialCoefficients | str, degree: int
+) -> ResidualPolynomial | str:
+    """The polynomial or family to start from; ValueError for another degree, or what is neither."""
+    start = given.polynomial if isinstance(given, InitialCoefficients) else given
+    if isinstance(start, ResidualPolynomial) and start.degree != degree:
+        raise ValueError(f"the start has degree {start.degree}, asked is {degree}")
+    if not isinstance(described(start), Polynomial):
+        raise ValueError(
+            f"smoother is {start!r}; what is learned is a polynomial: start from a"
+            f" ResidualPolynomial or the name of a family, {', '.join(FAMILIES)}"
+        )
+    return start
+
+
+def _factors(cycle: LearnedCycle, course: Course, iterates: list[Any]) -> tuple[list[float], int]:
+    """The factor of every iterate, as fast as E has it, and the number of the smallest; that and
+    the start's are then measured as the grids have them."""
+    factors = cycle.operator.factors(np.array(course.coefficients), cycle.error())
+    best = int(np.argmin(factors))
+    smallest = cycle.measured(iterates[best])
+    factors = [max(f, smallest) for f in factors]  # of equal ones, rounding may be either
+    factors[best] = smallest
+    if best:
+        factors[0] = max(smallest, cycle.measured(iterates[0]))
+    return factors, best
+
+
+def _fell_on(losses: Sequence[float], factors: Sequence[float], best: int) -> str:
+    """That the loss went on to fall: it is not the factor, but tends to it with the power."""
+    return (
+        f"; the loss fell further, to {losses[-1]:.4g}, but the measured factor was smallest,"
+        f" {factors[best]:.4g}, after {best} of {len(factors) - 1} steps (at the end"
+        f" {factors[-1]:.4g})"
     )

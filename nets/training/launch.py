@@ -52,74 +52,85 @@ def devices_here(section: TrainSection) -> int:
 
 def launched_fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
     """A launched Fabric; several devices run as DDP, started here or by torchrun or Slurm."""
-    named: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps}
-    kind, devices = section.accelerator, section.devices
-    if kind in named and not named[kind].is_available():
-        raise ValueError(
-            f"train.accelerator is {kind}; no {kind.upper()} device is available here, allowed are"
-            " auto, cpu"
-        )
+    _check_accelerator(section.accelerator)
     world = _launched("WORLD_SIZE") or 1
-    if world > 1 and devices != "auto" and world != devices * section.nodes:
-        raise ValueError(
-            f"train.devices is {devices} on {section.nodes} nodes, but {world} processes were"
-            " started: the environment variable WORLD_SIZE says so; unset it if this is one alone,"
-            " or give a run on several devices, which sets it, a program of its own"
-        )
-    if devices == "auto" and world == section.nodes == 1:
-        devices = devices_here(section)
+    devices = _devices(section, world)
     several = world > 1 or section.nodes > 1 or devices != 1
-    if (
-        world == 1
-        and devices != "auto"
-        and not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    ):
-        most = max(os.cpu_count() or 1, LEAST_PROCESSES)
-        if devices > most:
-            raise ValueError(
-                f"train.devices is {devices}, a process each; allowed are 1 to {most} on the"
-                f" {os.cpu_count()} cores here"
-            )
     if several:
         for name in COUNTS:
             _launched(name)
     waits = world > 1 or section.nodes > 1 or (several and "SLURM_PROCID" in os.environ)
     # Fabric takes one process in a job of Slurm for one of many
     with nullcontext() if several else _without_launcher():
-        from lightning_fabric import Fabric
-        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-        from lightning_fabric.strategies.ddp import DDPStrategy
-
-        newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
-        unsynced: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
-        with warnings.catch_warnings(), _hushed("lightning_fabric"):
-            # advice about machines that have more devices than are asked for
-            warnings.simplefilter("ignore")
-            try:
-                fabric = Fabric(
-                    accelerator=kind,
-                    devices=devices,
-                    num_nodes=section.nodes,
-                    # "64": the trainer's doubles pass through unchanged
-                    precision="bf16-mixed" if section.precision == "bf16" else "32-true",
-                    strategy=DDPStrategy(**unsynced) if several else "auto",
-                    plugins=None if several else LightningEnvironment(),
-                )
-            except (RuntimeError, ValueError, KeyError) as error:
-                raise ValueError(
-                    f"train.devices is {devices} on {section.nodes} nodes, which does not fit what"
-                    f" is here: {' '.join(str(error).split())}"
-                ) from error
-            if several and not waits and (why := _once_alone()):
-                raise ValueError(
-                    f"train.devices is {devices}: for each the program is begun again, but {why}"
-                )
-            with _ending_at_once(request) if waits else nullcontext():
-                fabric.launch()
-            if several:
-                atexit.unregister(leave)  # of a run before in this process
-                atexit.register(leave)
+        fabric = _fabric(section, devices, several=several)
+        if several and not waits and (why := _once_alone()):
+            raise ValueError(
+                f"train.devices is {devices}: for each the program is begun again, but {why}"
+            )
+        with _hushed("lightning_fabric"), _ending_at_once(request) if waits else nullcontext():
+            fabric.launch()
+    if several:
+        atexit.unregister(leave)  # of a run before in this process
+        atexit.register(leave)
     return fabric
+
+
+def _check_accelerator(kind: str) -> None:
+    named: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps}
+    if kind in named and not named[kind].is_available():
+        raise ValueError(
+            f"train.accelerator is {kind}; no {kind.upper()} device is available here, allowed are"
+            " auto, cpu"
+        )
+
+
+def _devices(section: TrainSection, world: int) -> int | str:
+    """What Fabric is told of devices, beside the processes that were started; ValueError where
+    these are not as many, or this machine could not have so many."""
+    devices = section.devices
+    if world > 1:
+        if devices != "auto" and world != devices * section.nodes:
+            raise ValueError(
+                f"train.devices is {devices} on {section.nodes} nodes, but {world} processes were"
+                " started: the environment variable WORLD_SIZE says so; unset it if this is one"
+                " alone, or give a run on several devices, which sets it, a program of its own"
+            )
+        return devices
+    if devices == "auto":
+        return devices_here(section) if section.nodes == 1 else devices
+    most = max(os.cpu_count() or 1, LEAST_PROCESSES)
+    if devices > most and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise ValueError(
+            f"train.devices is {devices}, a process each; allowed are 1 to {most} on the"
+            f" {os.cpu_count()} cores here"
+        )
+    return devices
+
+
+def _fabric(section: TrainSection, devices: int | str, *, several: bool) -> Fabric:
+    """The Fabric of a run, not launched; ValueError where this machine has it not."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+    unsynced: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
+    try:
+        with _hushed("lightning_fabric"):
+            return Fabric(
+                accelerator=section.accelerator,
+                devices=devices,
+                num_nodes=section.nodes,
+                # "64": the trainer's doubles pass through unchanged
+                precision="bf16-mixed" if section.precision == "bf16" else "32-true",
+                strategy=DDPStrategy(**unsynced) if several else "auto",
+                plugins=None if several else LightningEnvironment(),
+            )
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"train.devices is {devices} on {section.nodes} nodes, which does not fit what is here:"
+            f" {' '.join(str(error).split())}"
+        ) from error
 
 
 def _once_alone() -> str:
@@ -189,11 +200,14 @@ def _ending_at_once(request: StopRequest | None) -> Iterator[None]:
 
 @contextmanager
 def _hushed(name: str) -> Iterator[None]:
-    """A library's logger without its announcements; warnings pass."""
+    """A library's logger without its announcements, its warnings pass; and nothing of what it warns
+    of by Python's, advice about machines that have more devices than are asked for."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(max(before, logging.WARNING))
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logger.setLevel(before)

@@ -99,7 +99,7 @@ def compare_smoothers(
     from mgtheory import comparison
     from mgtheory.families import FAMILIES, get_family
     from mgtheory.smoothers import SMOOTHERS
-    from polymgnet import solving
+    from polymgnet import backends
 
     console.check_page(report, force=force)
     wanted = [get_family(name).name for name in families or FAMILIES]
@@ -117,10 +117,10 @@ def compare_smoothers(
     problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
     if A is None:
         model = options.model_problem(problem, n, SIZE, sides)
-        solving.check_size(model, backend)
+        backends.check_size(model, backend)
         sizes = model.shape
     else:
-        solving.check_takes_matrix(backend)
+        backends.check_takes_matrix(backend)
     with console.progress(
         "compare", total=len(wanted) * len(several) + len(SMOOTHERS), show=not as_json
     ) as step:
@@ -136,8 +136,8 @@ def compare_smoothers(
             axes=options.axes_of(axes, len(sizes or A.shape[:1])),
             cycle=cycle,
             repeats=repeats,
-            build=partial(solving.build, backend, cycle, show=not as_json),
-            coarsest=solving.find(backend).coarsest,
+            build=partial(backends.build, backend, cycle, show=not as_json),
+            coarsest=backends.find(backend).coarsest,
             progress=step,
         )
     rows = tuple(replace(row, refused=worded(row.refused)) for row in result.rows)

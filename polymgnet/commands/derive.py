@@ -191,7 +191,7 @@ def _of_matrix(A: Any, sizes: tuple[int, ...] | None, boundary: str | None, axes
 def _of_model(name: str, n: int | None, boundary: str, family: str) -> Any:
     """A model problem that this machine has the memory for."""
     from mgtheory.families import get_family
-    from polymgnet.solving import check_size
+    from polymgnet.backends import check_size
 
     problem = model_problem(name, n, dict.fromkeys((1, 2, 3), 63), boundary)
     if get_family(family).needs == "operator":  # its matrix is made

@@ -1,6 +1,7 @@
 """`evaluate`: the accuracy of a trained network on labelled images."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from polymgnet import console
 from polymgnet.options import Json, Run, option
@@ -37,32 +38,52 @@ def evaluate(
     Example: polymgnet evaluate runs/q2 --data folder:others
     """
     import nets
-    from analysis.stats import fraction_interval
-    from nets.config import absolute
-    from nets.training.folder import read_config
     from nets.training.predict import evaluate as measured
 
     classifier = nets.load_classifier(run)
-    config = absolute(read_config(run))
-    section, others = config.data, False
-    if data is not None:
-        named = section.model_copy(update={"name": data})
-        others = absolute(config.model_copy(update={"data": named})).data.name != section.name
-    if data is not None and others:
-        section = section.model_copy(update={"name": data, "size": None, "test": None})
-    given = section.arguments()
-    if others and section.name.startswith("folder:"):
-        given["size"] = classifier.size  # height and width, which may differ
+    given, others = _data(run, data, classifier.size)
     part = part or ("all" if others else "test")
     found = measured(classifier, nets.load_data(**given), part)
     if as_json:
-        interval = fraction_interval(found.accuracy, found.images)
-        numbers = {"accuracy": found.accuracy, "interval": interval, "loss": found.loss}
-        numbers["top5_accuracy"] = found.top5_accuracy
-        counts = {"images": found.images, "right": found.right}
-        classes = {name: {"right": k, "images": n} for name, (k, n) in found.classes.items()}
-        where = {"run": run, "data": section.name, "part": part}
-        mistakes = [
+        console.emit({"run": run, "data": given["name"], "part": part, **_numbers(found)})
+    else:
+        top5 = len(classifier.classes) > MANY
+        _show(found, f"{run} on {given['name']}, {part}", top5=top5)
+
+
+def _data(run: Path, name: str | None, size: Any) -> tuple[dict[str, Any], bool]:
+    """The arguments of `nets.load_data`, and whether that is other data than the run's, whose
+    images are made as large as the run's."""
+    from nets.config import absolute
+    from nets.training.folder import read_config
+
+    config = absolute(read_config(run))
+    section = config.data
+    if name is None:
+        return section.arguments(), False
+    named = section.model_copy(update={"name": name})
+    if absolute(config.model_copy(update={"data": named})).data.name == section.name:
+        return section.arguments(), False
+    given = section.model_copy(update={"name": name, "size": None, "test": None}).arguments()
+    if name.startswith("folder:"):
+        given["size"] = size  # height and width, which may differ
+    return given, True
+
+
+def _numbers(found: Any) -> dict[str, Any]:
+    """All that was measured, for machines."""
+    from analysis.stats import fraction_interval
+
+    return {
+        "images": found.images,
+        "right": found.right,
+        "accuracy": found.accuracy,
+        "interval": fraction_interval(found.accuracy, found.images),
+        "loss": found.loss,
+        "top5_accuracy": found.top5_accuracy,
+        "classes": {name: {"right": k, "images": n} for name, (k, n) in found.classes.items()},
+        "confusion": found.confusion,
+        "mistakes": [
             {
                 "index": one.index,
                 "image": one.name,
@@ -71,16 +92,19 @@ def evaluate(
                 "probability": one.probability,
             }
             for one in found.mistakes
-        ]
-        shown = {"classes": classes, "confusion": found.confusion, "mistakes": mistakes}
-        console.emit({**where, **counts, **numbers, **shown})
-        return
+        ],
+    }
+
+
+def _show(found: Any, title: str, *, top5: bool) -> None:
+    from analysis.stats import fraction_interval
+
     shares = {"accuracy": found.accuracy}
-    if len(classifier.classes) > MANY:
+    if top5:
         shares["top-5 accuracy"] = found.top5_accuracy
     ends = {name: fraction_interval(share, found.images) for name, share in shares.items()}
     console.facts(
-        f"{run} on {section.name}, {part}",
+        title,
         [
             ("images", f"{found.images:,}, {found.right:,} right"),
             *(

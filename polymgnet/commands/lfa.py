@@ -159,7 +159,7 @@ def _check(restriction: str, coarsening: str | None, points: int | None) -> None
 def _model(name: str, n: int | None, *, stored: bool) -> Any:
     """The periodic model problem, which has one stencil, and whose matrices this machine has the
     memory for where they are `stored`."""
-    from polymgnet.solving import check_size
+    from polymgnet.backends import check_size
 
     model = options.model_problem(name, n, SIZE, "periodic")
     if stored:

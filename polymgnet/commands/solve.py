@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from polymgnet import console, options, solving, systems
+from polymgnet import backends, console, options, systems
 from polymgnet.errors import Failure
 from polymgnet.options import option
 from polymgnet.wording import worded
@@ -132,7 +132,7 @@ def solve(
         around["shift"] = FASTEST["shift"] if krylov is None else False
     kind = cycle or ("V" if krylov or backend == "torch" else FASTEST["cycle"])
     by_default = not (family or init or smoother)  # a family is then chosen for A
-    hierarchy = solving.build(
+    hierarchy = backends.build(
         backend,
         kind,
         system.of,
@@ -146,7 +146,7 @@ def solve(
     )
     grows = smoothing is None
     if by_default:
-        label, smoothing = solving.smoothing_of(hierarchy, label, smoothing)
+        label, smoothing = backends.smoothing_of(hierarchy, label, smoothing)
     with console.progress("solve", total=100, show=not as_json) as step:
         limits: dict[str, Any] = {"tol": tol, "atol": atol, "maxiter": maxiter}
         limits["callback"] = Watch(step, tol, maxiter)
@@ -176,12 +176,12 @@ def solve(
         "out": out,
     }
     if levels or report is not None:
-        document["levels"] = solving.levels_of(hierarchy)
+        document["levels"] = backends.levels_of(hierarchy)
     if plot is not None:
         _draw(document, tol, plot)
     if report is not None:
-        around |= {"axes": coarsened, "backend": backend, "shift": solving.shift_of(hierarchy)}
-        document["predicted_factor"] = solving.predicted_factor(system.of, smoothing, **around)
+        around |= {"axes": coarsened, "backend": backend, "shift": backends.shift_of(hierarchy)}
+        document["predicted_factor"] = backends.predicted_factor(system.of, smoothing, **around)
         document["report"] = report
         _write_page(document, solution.x, system.reference, tol, console.command_line(context))
     if as_json:

@@ -1,18 +1,14 @@
 """The runs of a study on this machine: in turn or side by side in worker processes, stopped as a
 whole with every state saved."""
 
-import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from polymgnet.console import Step, silent
 from polymgnet.errors import Failure, Stopped
-from polymgnet.packages import prefer_own
 from polymgnet.study.plan import Study
 from polymgnet.study.run import Run, outcome
 
@@ -117,43 +113,19 @@ def _side_by_side(
     asked: Callable[[], bool],
     jobs: int,
 ) -> Progress:
-    """The runs in worker processes, `jobs` at a time. Each worker has a pool of its own, which its
-    death breaks; the run that it took along is tried once more."""
-    import multiprocessing
-    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-    from concurrent.futures.process import BrokenProcessPool
-
+    """The runs in worker processes, `jobs` at a time. The run that a worker's death took along is
+    tried once more."""
     from nets.training.folder import Busy
-
-    workers = min(jobs, len(runs))
-    context = multiprocessing.get_context("spawn")
-    # asks all workers to stop; without a lock, because signal handlers write it
-    flag = context.RawValue("b", 0)
-
-    def worker() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            1, mp_context=context, initializer=_start_worker, initargs=(workers, flag)
-        )
+    from polymgnet.study.workers import Workers
 
     left, lost, waiting = deque(runs), set[Path](), set[Path]()
-    idle = [worker() for _ in range(workers)]
-    training: dict[Future[None], tuple[Run, ProcessPoolExecutor]] = {}
-    try:
-        while left or training:
-            while left and idle:
-                run, pool = left.popleft(), idle.pop()
-                try:
-                    future = pool.submit(_work, run)
-                except BrokenProcessPool:  # killed while it waited for a run
-                    pool = worker()
-                    future = pool.submit(_work, run)
-                training[future] = run, pool
-            if asked():  # a worker may write the flag too: it is never set back
-                flag.value = 1
-            for future in wait(training, timeout=LOOK, return_when=FIRST_COMPLETED).done:
-                run, pool = training.pop(future)
-                died = isinstance(future.exception(), BrokenProcessPool)
-                idle.append(worker() if died else pool)
+    with Workers(min(jobs, len(runs))) as workers:
+        while left or workers.training:
+            while left and workers.idle:
+                workers.begin(left.popleft())
+            if asked():
+                workers.stop()
+            for run, future, died in workers.ended(LOOK):
                 if died and run.folder not in lost:
                     lost.add(run.folder)
                     left.append(run)
@@ -167,49 +139,4 @@ def _side_by_side(
                     yield run, ""
                 except Busy:
                     yield from _put_off(run, left, waiting)
-            yield None, f"{len(training)} on their way" if training else ""
-    finally:
-        if training:
-            flag.value = 1
-        for pool in (*idle, *(pool for _, pool in training.values())):
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-_flag: Any = None  # in a worker: the byte that says to stop
-_busy = threading.Lock()  # in a worker: held while it trains
-
-
-def _start_worker(workers: int, flag: Any) -> None:
-    """The worker's share of the threads that torch takes here (by OMP_NUM_THREADS, else the cores
-    that the process may use), what a signal to it does between runs, and its end."""
-    global _flag
-    prefer_own()
-    import torch
-
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-    _flag = flag
-    for number in (signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])):
-        signal.signal(number, lambda *_: setattr(flag, "value", 1))
-    # a terminal's Ctrl-C reaches the study too, which tells its workers to save
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_study, daemon=True).start()
-
-
-def _end_with_study() -> None:
-    """When the study is gone (killed), the run on its way saves and the worker ends."""
-    import multiprocessing
-
-    study = multiprocessing.parent_process()
-    if study is not None:
-        study.join()
-        _flag.value = 1
-        with _busy:
-            os._exit(1)
-
-
-def _work(run: Run) -> None:
-    with _busy:
-        if _flag.value:
-            raise Stopped("not begun")
-        if not run.finished:  # by another study, by now
-            run(stop=lambda: bool(_flag.value))
+            yield None, f"{len(workers.training)} on their way" if workers.training else ""

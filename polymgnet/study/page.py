@@ -1,7 +1,7 @@
 """The page of a study: Markdown and figures of all its scales, drawn from the committed rows
 alone, or from the folders of the runs of a study without rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from polymgnet.study.plan import Study, load_study, name_of, scales_of
 from polymgnet.study.rows import row_of
 
 DPI = 100  # 700 pixels for the width of a page
+Result = tuple[Mapping[str, Any], Mapping[str, Any]]  # the point of the grid, and the row of a run
 
 
 def write_page(
@@ -33,59 +34,37 @@ def write_page(
     out
         As of `load_study`: where the runs of a study without rows lie.
     """
+    from analysis.studies.grid import Grid
+    from analysis.studies.text import page
+    from mgtheory._files import write_atomically
+
     whole = folder / f"{file.stem}.md"
     target = whole if scale is None else folder / f"{name_of(file, scale)}.md"
     # and then so are the figures beside it
     ours = force or target.is_file() or whole.is_file()
-    from analysis.studies.along import along_section
-    from analysis.studies.grid import Grid
-    from analysis.studies.question import STARTS, Question
-    from analysis.studies.text import page, scale_text
-    from analysis.studies.tuned import tuned_section
-    from mgtheory._files import write_atomically
-
     sections: dict[str, str] = {}
     looked: list[str] = []
-    figures: list[tuple[Path, Any]] = []
+    figures: dict[Path, Callable[[], None]] = {}
     for one in scales_of(file) if scale is None else [scale]:
         plan = load_study(file, scale=one, out=out, trains=False)
-        try:
-            question = Question.of(plan.report)
-        except ValueError as error:
-            raise ValueError(f"study file {file}: {error}") from None
+        question = _question(plan, file)
         if target.is_file() and not force:
-            first = target.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
-            if first != f"# {question.title}":
-                raise FileExistsError(
-                    f"{target} exists and is no page of {file}; give another folder, or --force to"
-                    " overwrite it"
-                )
+            _check_title(target, question.title, file)
         results = _found(plan)
         grid = Grid.of(results, question.compare)
         if not grid.cells:
             looked.append(_missing(plan))
             continue
-        name = name_of(file, one)
-        text = [plan.about.strip()]
-        # ending of the file's name -> the number of the start, if any, and what is shown
-        drawn = [name for name in question.measures if name in grid.measures]  # all may diverge
-        pictures = {"": ("", "means")} if drawn else {}
-        if question.along_starts and question.measures[0] in drawn:
-            for key in grid.starts:
-                pictures[f"-{STARTS[key].short}"] = (key, f"{STARTS[key].title} at the start")
-        for ending, (start, shown) in pictures.items():
-            picture = folder / f"{name}{ending}.png"
-            text.append(f"![{question.title}, {shown}]({picture.name})")
-            figures.append((picture, partial(_draw, grid, question, picture, start=start)))
-            if draw and not ours and picture.exists():
-                raise FileExistsError(
-                    f"{picture} exists, and no page of {file} beside it; give another folder, or"
-                    " --force to overwrite it"
-                )
-        points, there = [run.point for run in plan.runs], "have rows" if plan.rows else "finished"
-        text.append(scale_text(grid, question, points=points, there=there))
-        text += [tuned_section(results, question), along_section(grid)]
-        sections[one or ""] = "\n\n".join(part for part in text if part)
+        pictures = _pictures(grid, question, folder, name_of(file, one))
+        if draw and not ours and (there := [path for path in pictures if path.exists()]):
+            raise FileExistsError(
+                f"{there[0]} exists, and no page of {file} beside it; give another folder, or"
+                " --force to overwrite it"
+            )
+        shown = {path: what for path, (_, what) in pictures.items()}
+        sections[one or ""] = _section(plan, question, grid, results, shown)
+        for path, (start, _) in pictures.items():
+            figures[path] = partial(_draw, grid, question, path, start=start)
     if not sections:
         raise ValueError(
             f"study file {file}: no run has finished, so there is nothing to report; looked for"
@@ -93,12 +72,64 @@ def write_page(
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(target, page(question, sections))
-    for _, make in figures if draw else ():  # after the page, which a picture that fails leaves
+    for make in figures.values() if draw else ():  # the page stays where a picture fails
         make()
-    return [target, *(picture for picture, _ in figures)]
+    return [target, *figures]
 
 
-def _found(plan: Study) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+def _question(plan: Study, file: Path) -> Any:
+    """What the study asks, by its [report]; ValueError names the file."""
+    from analysis.studies.question import Question
+
+    try:
+        return Question.of(plan.report)
+    except ValueError as error:
+        raise ValueError(f"study file {file}: {error}") from None
+
+
+def _check_title(target: Path, title: str, file: Path) -> None:
+    """FileExistsError for a page that is there and has another title."""
+    first = target.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    if first != f"# {title}":
+        raise FileExistsError(
+            f"{target} exists and is no page of {file}; give another folder, or --force to"
+            " overwrite it"
+        )
+
+
+def _pictures(grid: Any, question: Any, folder: Path, name: str) -> dict[Path, tuple[str, str]]:
+    """File of a figure -> the number of the start that it is drawn against, if any, and what is
+    shown."""
+    from analysis.studies.question import STARTS
+
+    drawn = [measure for measure in question.measures if measure in grid.measures]
+    found = {"": ("", "means")} if drawn else {}  # all may diverge
+    if question.along_starts and question.measures[0] in drawn:
+        for key in grid.starts:
+            found[f"-{STARTS[key].short}"] = key, f"{STARTS[key].title} at the start"
+    return {folder / f"{name}{ending}.png": one for ending, one in found.items()}
+
+
+def _section(
+    plan: Study, question: Any, grid: Any, results: list[Result], pictures: Mapping[Path, str]
+) -> str:
+    """What the page says of one scale, its figures first."""
+    from analysis.studies.along import along_section
+    from analysis.studies.text import scale_text
+    from analysis.studies.tuned import tuned_section
+
+    points, there = [run.point for run in plan.runs], "have rows" if plan.rows else "finished"
+    text = [
+        plan.about.strip(),
+        *(f"![{question.title}, {what}]({path.name})" for path, what in pictures.items()),
+        scale_text(grid, question, points=points, there=there),
+        tuned_section(results, question),
+        along_section(grid),
+    ]
+    return "\n\n".join(part for part in text if part)
+
+
+def _found(plan: Study) -> list[Result]:
     """(point of the grid, row) of every finished run: by the rows alone, for a folder that happens
     to lie here has no say; where the study has none, by the folders."""
     if plan.rows is None:

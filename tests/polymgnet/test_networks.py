@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -320,6 +321,13 @@ def test_wrong_values(trained, refused, monkeypatch, tmp_path, words, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_network_without_polynomials_has_none_to_export(trained, refused, monkeypatch):
+    record = SimpleNamespace(learned=(SimpleNamespace(factors=()),), label="resnet8")
+    monkeypatch.setattr("analysis.runs.records.read_run", lambda run: record)
+    said = refused("export", trained[0], "--out", "x", "--to", "petsc", "--lmax", 2)
+    assert "resnet8 has no polynomial" in said
+
+
 def test_other_classes_and_channels_are_refused(trained):
     evaluate = training.predict.evaluate
     classifier, data = nets.load_classifier(trained[0]), trained[1]
@@ -328,6 +336,8 @@ def test_other_classes_and_channels_are_refused(trained):
     colour = replace(data, images=data.images.repeat(3, axis=1))
     with pytest.raises(ValueError, match="images of 3 channels; the network takes 1"):
         evaluate(classifier, colour)
+    with pytest.raises(ValueError, match="has no validation images; take another part, or all"):
+        evaluate(classifier, replace(data, validation=data.validation[:0]), "validation")
 
 
 def test_a_new_engine_is_one_function_and_one_entry(run, refused, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import mgtheory
 import nets
 from mgtheory import fourier, solving
 from nets.models import cost
-from polymgnet import solving as backends
+from polymgnet import backends
 
 
 def problem_of(args):

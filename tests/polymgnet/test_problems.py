@@ -6,7 +6,7 @@ import mgtheory
 from mgtheory.families import high_symbol
 from mgtheory.problems.catalogue import create
 from mgtheory.problems.record import operator_record
-from polymgnet import solving
+from polymgnet import backends
 
 WIND = "convection2d:peclet=1000,angle=45"
 
@@ -44,9 +44,9 @@ def test_by_default_the_smoother_of_a_wind_is_said_predicted_and_analysed(docume
     analysed = document("lfa", *of[:4])
     assert (analysed["family"], analysed["degree"]) == ("harmonic_ritz", 3)
     problem = create(of[1], 16, boundary="periodic")
-    label, q = solving.smoothing_of(mgtheory.Hierarchy.build(problem), "chebyshev", None)
+    label, q = backends.smoothing_of(mgtheory.Hierarchy.build(problem), "chebyshev", None)
     assert (label, q.degree) == ("harmonic_ritz", 3)
-    factor = solving.predicted_factor(problem, q, pre=1, post=1, backend="sparse")
+    factor = backends.predicted_factor(problem, q, pre=1, post=1, backend="sparse")
     assert factor == pytest.approx(analysed["two_grid_factor"], rel=1e-6)
     assert factor < 0.6
     own = document("solve", *of, "--degree", 2)

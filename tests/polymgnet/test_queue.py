@@ -172,6 +172,9 @@ def test_commands_that_fail(tmp_path, monkeypatch):
         queue.call("silent")
     with pytest.raises(queue.Unreachable, match=r"^away: Unable to contact"):
         queue.call("away")
+    monkeypatch.setattr(queue, "WAIT", 0.1)
+    with pytest.raises(queue.Unreachable, match=r"^sleep gave no answer within 0.1 s$"):
+        queue.call("sleep", "9")
 
 
 def test_a_limit_is_the_jobs_own_else_the_partitions_and_no_longer_than_it_takes(monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mgtheory import problems
-from polymgnet.solving import check_size
+from polymgnet.backends import check_size
 
 SMALL = ("--problem", "poisson2d", "--n", "31")
 

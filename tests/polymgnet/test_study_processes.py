@@ -96,7 +96,7 @@ def test_workers_share_the_threads(file, monkeypatch, allowed, jobs, threads):
         initializer(*initargs)
         raise RuntimeError("as many as asked")
 
-    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", pool)
+    monkeypatch.setattr("polymgnet.study.workers.ProcessPoolExecutor", pool)
     monkeypatch.setattr("torch.get_num_threads", lambda: allowed)
     monkeypatch.setattr("torch.set_num_threads", shared.append)
     monkeypatch.setattr("signal.signal", lambda *_: None)

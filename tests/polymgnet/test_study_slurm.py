@@ -3,12 +3,13 @@
 import json
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 
 from polymgnet import study
 from polymgnet.errors import Failure, Stopped
-from polymgnet.study import job
+from polymgnet.study import job, queue, slurm
 from polymgnet.study.queue import End
 from polymgnet.study.rows import Rows
 from polymgnet.study.run import Run
@@ -101,6 +102,39 @@ def test_a_diverged_job_has_its_row(file, tmp_path, stand_in):
     assert str(error) == (
         "job 1_0 failed (state FAILED, exit code 1); last line: OSError: disk full; log " + str(log)
     )
+
+
+@pytest.mark.parametrize("silent", [2, 9])
+def test_a_controller_that_does_not_answer_is_waited_for(file, monkeypatch, silent):
+    """A look takes 5 minutes: it is asked again, and tells how the job ended; after 15 minutes the
+    command ends, and leaves the job alone."""
+    plan, looks, said = study.load_study(file), [], []
+    run = plan.runs[0]
+
+    def states(*_):
+        looks.append(1)
+        if len(looks) <= silent:
+            raise queue.Unreachable("squeue: away")
+        return {}
+
+    monkeypatch.setattr(queue, "states", states)
+    monkeypatch.setattr(queue, "end_of", lambda job, _: End(job, "FAILED", "1:0"))
+    monkeypatch.setattr(slurm, "SETTLED", 0)
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(monotonic=lambda: 300 * len(looks)))
+    waiting = {run.folder.name: "7_0"}
+
+    def wait():
+        runs = {run.folder.name: run}
+        return slurm._wait(plan, runs, waiting, 0.0, lambda *words, **_: said.append(words[1:]))
+
+    if silent == 9:
+        with pytest.raises(Failure, match=r"^squeue: away, for 900 s now; the jobs go on"):
+            wait()
+        assert len(looks) == 4
+    else:
+        assert wait()[run.folder.name].startswith("job 7_0 failed")
+        assert said[:silent] == [("Slurm does not answer",)] * silent
+        assert not waiting
 
 
 @pytest.mark.parametrize(

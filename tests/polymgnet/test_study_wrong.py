@@ -76,6 +76,11 @@ def test_wrong_file(refused, monkeypatch, tmp_path, kind):
     assert [entry.name for entry in tmp_path.iterdir()] == ["study.toml"]
 
 
+def test_more_runs_than_a_study_may_have(refused, monkeypatch, study_file):
+    monkeypatch.setattr("polymgnet.study.plan.MAX_RUNS", 3)  # of four
+    assert "asks for more than 3 runs" in refused("study", study_file, "--status")
+
+
 def test_coefficients_that_are_elsewhere_do_not_keep_jobs_going(run, monkeypatch, tmp_path):
     """`--cancel` ends the jobs of a study, whatever has become of the file that its runs began
     with."""

@@ -66,7 +66,9 @@ def test_without_measuring_it_is_what_is_recorded_and_the_report(moving):
         assert (ends[0].effective_factor, every[0].effective_factor) == (None, None)
         assert ends[1].effective_factor == pytest.approx(every[-1].effective_factor, rel=1e-6)
     assert f"polymgnet report {copy} measures" in brief.notes[0]
-    assert along_recorded(report).table().equals(found.table())
+    other = analyse(copy, reference="richardson", write=False)  # nothing along is measured by it
+    for one in (report, other):
+        assert along_recorded(one).table().equals(found.table())
 
 
 def test_what_does_not_move_is_what_the_start_reports(still):
@@ -180,6 +182,22 @@ def test_correlation_of_runs():
     }
     text = several_text(runs, {str(k): 1 - k / 10 for k in range(5)})
     assert "over 5 runs: -1.00." in text
+
+
+@pytest.mark.parametrize(
+    ("factors", "word"),
+    [
+        ((0.3, 0.4, 0.5), "stays one"),
+        ((1.5, 2.0, 3.0), "never one"),
+        ((0.3, 1.5, 2.0), "none from epoch 1 on"),
+        ((1.5, 1.2, 0.5), "one from epoch 2 on"),
+        ((0.3, 1.5, 0.5), "none from epoch 1, one from epoch 2 on"),
+    ],
+)
+def test_a_table_says_from_where_on_a_level_smooths(factors, word):
+    way = tuple(Moment(epoch, 1, 1.0, 2.0, mu, True) for epoch, mu in enumerate(factors))
+    run = Along("run", (0, 1, 2), ((((1.0, 0.0),),),) * 3, way, 2, (), "")
+    assert f"| {word} |" in several_text({"run": run}, {"run": None})
 
 
 def test_a_run_that_kept_nothing(planted):

@@ -22,8 +22,8 @@ from figures.page.waves import damped_waves
 from mgtheory import Hierarchy, fourier, poisson
 from mgtheory.comparison import Row, SmootherComparison
 from mgtheory.polynomials.classical import chebyshev4
+from polymgnet.backends import levels_of, predicted_factor
 from polymgnet.cli import main
-from polymgnet.solving import levels_of, predicted_factor
 
 
 @pytest.fixture
@@ -203,6 +203,12 @@ def test_comparison_names_the_fastest_and_what_ties():
     page = comparison_page(alone, alone.to_dict(), title="t", repeats=3)
     assert "No other comes as near" in page.verdict[1]
     assert page.verdict[2].endswith("it is the fastest too.")
+    # one that promises more, takes no longer and keeps less
+    promises = replace(rows[0], family="mls", two_grid_factor=0.1, measured_factor=0.15)
+    promises = replace(promises, seconds_per_digit=3e-3)
+    broken = replace(found, rows=(rows[0], promises))
+    page = comparison_page(broken, broken.to_dict(), title="t", repeats=3)
+    assert page.verdict[2].endswith("(15 % measured); but measured, chebyshev 2 leaves 12 %.")
     none = replace(found, rows=rows[3:])
     assert len(comparison_page(none, none.to_dict(), title="t", repeats=3).verdict) == 3
 
