@@ -48,24 +48,28 @@ def damped_waves(
     top = 1.0 + np.log10(limit) if limit > 1.0 else 1.0
     colours = mpl.colormaps["cividis"] if top == 1.0 else heat_map(1.0 / top)
     scale = [[k / 40, to_hex(colours(k / 40))] for k in range(41)]
-    decades = np.arange(1, round(np.log10(max(limit, 1.0))) + 1)
+    last = round(np.log10(max(limit, 1.0)))
+    step = max(1, -(-last // 5))  # so that no number lies on another
+    decades = np.arange(step, last + 1, step)
+    low = [0, 0.5, 1] if last <= 3 else [0, 1] if last <= 9 else [1]
     between = [2, 5] if limit == 10.0 else []
-    ticks = [0, 0.5, 1, *(1.0 + np.log10(between)).tolist(), *(1 + decades).tolist()]
+    ticks = [*low, *(1.0 + np.log10(between)).tolist(), *(1 + decades).tolist()]
     bar = {"tickvals": ticks, **BAR}
     bar |= {
-        "ticktext": ["0", "0.5", "1", *map(str, between), *(f"10<sup>{k}</sup>" for k in decades)]
+        "ticktext": [*map(str, low), *map(str, between), *(f"10<sup>{k}</sup>" for k in decades)]
     }
     if limit > 1.0:
+        caption += " Red is amplified."
         text = "linear below 1, logarithmic above"
         bar["title"] = {"text": text, "font": {"size": 10}, "side": "right"}
     if reach < 1.0 and limit <= 1.0:  # what a good cycle leaves is all near 0
         top = max(float(np.max(list(maps.values()))), 1e-12)
         bar = dict(BAR)
-    last = list(maps)[-1]
-    theta = [short(reach * grid_frequencies(n)[:, 0] / np.pi) for n in maps[last].shape]
+    shown = list(maps.values())[-1]
+    theta = [short(reach * grid_frequencies(n)[:, 0] / np.pi) for n in shown.shape]
     data: list[Data] = [
         {
-            **{"type": "heatmap", "x": theta[1], "y": theta[0], **_cells(maps[last])},
+            **{"type": "heatmap", "x": theta[1], "y": theta[0], **_cells(shown)},
             **{"colorscale": scale, "zmin": 0, "zmax": top, "colorbar": bar},
             "hovertemplate": "θ₂ = %{x:.2f} π, θ₁ = %{y:.2f} π: %{text}<extra></extra>",
         }
