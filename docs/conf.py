@@ -56,6 +56,8 @@ autodoc_default_options = {"members": True, "undoc-members": True, "no-value": T
 autodoc_default_options |= {"show-inheritance": True, "ignore-module-all": True}
 python_use_unqualified_type_names, maximum_signature_line_length = True, 80
 
+# what stands around a part of a formula is no operator: as high as a letter, without blanks
+FENCE = re.compile(r'<mo(?: stretchy="false"| class="math(?:open|close)")?>([|‖{}])</mo>')
 NAPOLEON = Config(napoleon_google_docstring=False)
 logger = logging.getLogger(__name__)
 
@@ -78,7 +80,8 @@ def gather(app):
     middle = (HERE / "start.myst").read_text("utf-8")
     others = [f"/docs/{page.stem}" for page in sorted(HERE.glob("*.md"))]
     middle = middle.replace("{{ others }}", "\n".join(o for o in others if o not in middle))
-    made["index.md"] = "".join([first, middle, "\n", *rest])
+    opening, fence, tables = first.partition("```console")  # where to begin, before the numbers
+    made["index.md"] = "".join([opening, middle, "\n", fence, tables, *rest])
     made |= api_pages()
     for page in (SITE / "api").glob("*"):  # of modules that are there no more
         if f"api/{page.name}" not in made:
@@ -88,9 +91,10 @@ def gather(app):
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_text("utf-8") != text:  # else it would be read again
             target.write_text(text, encoding="utf-8")
-    for page in SITE.rglob("*.md"):  # where the start page is
+    for page in SITE.rglob("*.md"):
         text = page.read_text("utf-8")
-        moved = re.sub(r"\]\(((?:\.\./)+)README\.md", r"](\1index.md", text)
+        moved = re.sub(r"\]\(((?:\.\./)+)README\.md", r"](\1index.md", text)  # the start page
+        moved = moved.replace("\n\n```\n", "\n```\n")  # a doctest ends with an empty line
         if moved != text:
             page.write_text(moved, encoding="utf-8")
 
@@ -182,6 +186,7 @@ def formula(translator, node):
     except MathError as error:
         logger.warning("formula %r: %s", node.astext(), error, location=node)
         drawn = ""
+    drawn = FENCE.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', drawn)
     translator.body.append(f'<div class="formula">{drawn}</div>' if block else drawn)
     raise nodes.SkipNode
 

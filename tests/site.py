@@ -22,6 +22,7 @@ AT_ONCE = 8  # pages in one start of the browser, three frames each
 SHOWN = ("index", "docs/theory", "docs/gallery", "docs/commands", "api/mgtheory.derive")
 FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 NOT_FETCHED = {"canonical", "next", "prev", "search", "index"}  # of link rel=...
+STRETCHED = re.compile(r'<mo(?: class="\w+")?>([|‖{}])</mo>')
 # In the frame of each page: what it finds is told to the page around.
 PROBE = """<script>
 addEventListener("load", () => setTimeout(() => {
@@ -74,6 +75,8 @@ def faults(folder):
         where = path.relative_to(folder)
         if page.words < WORDS and path.name not in ("search.html", "genindex.html"):
             yield f"{where}: {page.words} words"
+        for fence in STRETCHED.findall(path.read_text(encoding="utf-8")):
+            yield f"{where}: {fence} of a formula stretches, or stands below its line"
         for link in page.links + page.fetched:
             parts = urlsplit(link)
             if parts.scheme in ("data", "mailto"):

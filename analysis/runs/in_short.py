@@ -38,8 +38,8 @@ DID = {
     ),
 }
 FOLDED = {
-    NEAR: "with the norms counted in, what is left is near the theory's polynomial",
-    AWAY: "with the norms counted in, what is left is away from the theory's polynomial",
+    NEAR: "near the theory's polynomial",
+    AWAY: "away from the theory's polynomial",
 }
 
 
@@ -67,6 +67,9 @@ def runs_in_short(found: RunComparison) -> list[str]:
         if words
         else "None of the runs has levels, so multigrid theory has nothing to say of them."
     )
+    if len(images := {report.facts["data"] for report in found.reports}) > 1:
+        apart = f"The runs are of different images ({', '.join(sorted(images))})"
+        return [f"{apart}, so that their accuracies do not compare.", ending]
     return [_best(found), _difference(found), ending]
 
 
@@ -81,7 +84,7 @@ def run_in_lines(report: SpectralReport) -> list[tuple[str, str]]:
         tested += f" of {count:,} unseen images (95 % interval {_interval(facts)})"
     trained = f"{facts['data']}, {epochs}, seed {facts['seed']}, {facts['parameters']:,} weights"
     by_word = groups_of(report.levels, lambda level: level.verdict.word)
-    words = [f"{word}{_on(levels, report)}" for word, levels in by_word.items()]
+    words = [f"{word}{_on(levels, report.levels)}" for word, levels in by_word.items()]
     smooth = "no levels"
     if report.levels:
         views, good, worst, size = _smoothers(report)
@@ -193,11 +196,21 @@ def _training(report: SpectralReport) -> str:
         )
     parts = []
     for word, levels in groups_of(report.levels, lambda level: level.verdict.word).items():
-        folded = {v.word: FOLDED[v.word] for x in levels if (v := x.effective_verdict) is not None}
-        also = f" ({', '.join(folded.values())})" if folded and word == NOT_IDENTIFIABLE else ""
-        parts.append(f"{DID[word]}{_on(levels, report)}{also}")
+        also = _folded(levels) if word == NOT_IDENTIFIABLE else ""
+        parts.append(f"{DID[word]}{_on(levels, report.levels)}{also}")
     measured = report.theory["name"]
     return f"Training {'; it '.join(parts)}; the theory is {measured}."
+
+
+def _folded(levels: Sequence[LevelReport]) -> str:
+    """What is left of levels whose coefficients say nothing as they stand."""
+    found: dict[str, list[LevelReport]] = {}
+    for level in levels:
+        if level.effective_verdict is not None:
+            found.setdefault(level.effective_verdict.word, []).append(level)
+    on = {word: _on(own, levels) if len(found) > 1 else "" for word, own in found.items()}
+    ends = " and ".join(f"{FOLDED[word]}{which}" for word, which in on.items())
+    return f" (with the norms counted in, what is left is {ends})" if found else ""
 
 
 def _interval(facts: dict[str, Any]) -> str:
@@ -237,9 +250,9 @@ def _best(found: RunComparison) -> str:
         return "None of the runs was tested."
     shown = []
     for row in table.head(2).to_dict(orient="records"):
-        spread = f" ± {100 * row['std']:.2f}" if row["n"] > 1 else ""
-        seeds = f"{row['n']} seed{'s' if row['n'] > 1 else ''}"
-        shown.append(f"{row['configuration']} ({100 * row['mean']:.2f}{spread} % over {seeds})")
+        seeds = f" over {row['n']} seeds" if row["n"] > 1 else " with one seed"
+        spread = f", standard deviation {100 * row['std']:.2f}" if row["n"] > 1 else ""
+        shown.append(f"{row['configuration']} ({_percent(row['mean'])}{seeds}{spread})")
     if len(shown) == 1:
         return f"There is one configuration, {shown[0]} of test accuracy."
     return (
@@ -269,8 +282,8 @@ def _difference(found: RunComparison) -> str:
     return "They share too few seeds for their difference to be told from chance."
 
 
-def _on(levels: Sequence[LevelReport], report: SpectralReport) -> str:
-    if len(levels) == len(report.levels):
+def _on(levels: Sequence[LevelReport], every: Sequence[LevelReport]) -> str:
+    if len(levels) == len(every):
         return "" if len(levels) == 1 else " on every level"
     return f" on {levels_text([level.level for level in levels])}"
 

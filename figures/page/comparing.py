@@ -164,7 +164,7 @@ def _factors(timed: Sequence[Row]) -> list[Picture]:
         dash = {"color": GREY, "width": 1, "dash": "dash"}
         predicted.append(curve("measured as predicted", ends, ends, line=dash, hoverinfo="skip"))
         layout = {
-            **{"height": 500, "legend": LEGEND_OF_MANY},
+            "legend": LEGEND_OF_MANY,
             "xaxis": {"title": {"text": "predicted two-grid factor"}, **log_axis(every)},
             "yaxis": {"title": {"text": "measured factor of a cycle"}, **log_axis(every)},
         }
@@ -175,7 +175,7 @@ def _factors(timed: Sequence[Row]) -> list[Picture]:
         title = "Predicted against measured"
         made.append(Picture("predicted", title, caption, predicted, layout))
     layout = {
-        **{"height": 500, "legend": LEGEND_OF_MANY},
+        "legend": LEGEND_OF_MANY,
         "xaxis": {"title": {"text": "degree: products with A in a smoothing"}, "dtick": 1},
         "yaxis": {
             **{"title": {"text": "measured factor of a cycle"}},

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.numbers import number, plain
 from figures.page.glossary import OF_SOLVING
-from figures.page.traces import LOG, Data, Picture, cloud, curve, guide, short, tone
+from figures.page.traces import Data, Picture, cloud, curve, guide, log_axis, short, tone
 from figures.page.waves import damped_waves
 from figures.page.write import Page, Section, Table
 from figures.polynomials import LINEAR_UP_TO
@@ -154,11 +154,12 @@ def _spectrum(stencil: Stencil, mu: FourierFactor, roots: NDArray[np.complex128]
         real = roots[np.isfinite(roots) & (roots.imag == 0)].real / b
         mark: Data = {"color": ORANGE, "size": 11, "symbol": "x-thin", "line": {"width": 2}}
         mark["line"]["color"] = ORANGE
-        data.append(cloud("roots of q", real, np.zeros(real.size), marker=mark))
+        zeros = np.zeros(real.size)
+        data.append(cloud("roots of q", real, zeros, marker=mark, cliponaxis=False))
     line: Data = {"color": GREEN, "width": 2, "dash": "dash"}
     title = f"smoothing factor µ = {number(mu.factor, 4)}"
     data.append(curve(title, [0, 1], [mu.factor] * 2, line=line))
-    axis = LOG if float(left.max()) > LINEAR_UP_TO else {"rangemode": "tozero"}
+    axis = log_axis(left) if float(left.max()) > LINEAR_UP_TO else {"rangemode": "tozero"}
     layout: Data = {
         "xaxis": {"title": {"text": "|eigenvalue of A| / b"}, "range": [0, 1.03]},
         "yaxis": {"title": {"text": "what one smoothing leaves"}, **axis},
@@ -174,12 +175,10 @@ def _spectrum(stencil: Stencil, mu: FourierFactor, roots: NDArray[np.complex128]
 def _damping(mu: FourierFactor, axes: tuple[int, ...], *, coupled: bool) -> Picture:
     caption = (
         "Smooth waves are in the middle, rough ones outside of the dashed lines: those that"
-        " smoothing should remove. Red is amplified."
+        " smoothing should remove."
     )
     if mu.damping.ndim == 3:
-        caption = (
-            "Rough waves have a frequency beyond π/2 along a coarsened axis. Red is amplified."
-        )
+        caption = "Rough waves have a frequency beyond π/2 along a coarsened axis."
     count = 1 if coupled else MOST_SMOOTHINGS
     names = ["one smoothing", *(f"{k} smoothings" for k in range(2, count + 1))]
     if mu.damping.ndim == 2:
@@ -191,7 +190,6 @@ def _damping(mu: FourierFactor, axes: tuple[int, ...], *, coupled: bool) -> Pict
             curve(name, theta, mu.damping ** (k + 1), line={"color": tone(k), "width": 2})
             for k, name in enumerate(names)
         ]
-        caption = caption.removesuffix(" Red is amplified.")
         layout: Data = {
             "xaxis": {"title": {"text": "θ"}, "ticksuffix": " π", "dtick": 0.5},
             "yaxis": {"title": {"text": "what is left"}, "rangemode": "tozero"},
@@ -246,11 +244,12 @@ def _bars(values: Mapping[str, float]) -> Picture:
     tones["predicted by smoothing alone"] = PURPLE
     bars: Data = {"type": "bar", "orientation": "h", "showlegend": False}
     bars["marker"] = {"color": [tones.get(name, BLUE) for name in values]}
-    bars |= {"y": list(values), "x": short(list(values.values())), "textposition": "auto"}
+    bars |= {"y": list(values), "x": short(list(values.values()))}
+    bars |= {"textposition": "auto", "textangle": 0}
     data: list[Data] = [bars | {"text": [number(value, 4) for value in values.values()]}]
     line = {"color": GREY, "width": 1, "dash": "dash"}
     layout: Data = {
-        "xaxis": {"title": {"text": "factor"}, "rangemode": "tozero"},
+        "xaxis": {"title": {"text": "factor"}, "rangemode": "tozero", "nticks": 5},
         "yaxis": {"automargin": True, "autorange": "reversed"},
     }
     if max(values.values()) > 0.8:

@@ -16,7 +16,6 @@ from figures.page.traces import (
     FEW,
     FLOOR,
     HEIGHT,
-    LOG,
     MARKS,
     POINTS,
     SIZES,
@@ -118,7 +117,7 @@ def _polynomials(level: LevelReport, moving: Moving | None) -> Picture:
         "yaxis": {"title": {"text": SIZES if log else "q of curves, |q| of points"}},
     }
     if log:
-        layout["yaxis"] |= LOG
+        layout["yaxis"] |= log_axis(*map(shown, every))
         layout["shapes"] = [guide(1.0)]
     if moving:
         data.append(_moving(mode="lines", x=short(t), y=short(shown(steps[-1]))))
@@ -203,7 +202,7 @@ def _damping(level: LevelReport, maps: Mapping[int, NDArray[np.float64]]) -> Pic
     return damped_waves(
         order,
         caption="Smooth waves are in the middle, rough ones outside of the dashed square: those a"
-        " pass should remove. Red is amplified. Waves of a periodic grid, the largest of all"
+        " pass should remove. Waves of a periodic grid, the largest of all"
         " channels; µ of the table and the words is that of the level as it is padded, on its own"
         " grid.",
     )

@@ -32,10 +32,10 @@ def mistakes(run: str | os.PathLike[str]) -> list[Section]:
         )
         for one in tested.mistakes
     ]
-    names = "the files" if data.names else f"places in load_data({data.name!r}).images"
+    below = "name of its file" if data.names else f"place in load_data({data.name!r}).images"
     words = (
-        f"{tested.about_mistakes()}, each with the probability that the network gives it. Names are"
-        f" those of {names}."
+        f"{tested.about_mistakes()}, each with the probability that the network gives it and the"
+        f" {below}."
     )
     return [Section("mistakes", "Mistakes in the test", words=words, thumbnails=pictures)]
 

@@ -141,8 +141,9 @@ def _of_runs(
     tables = {"Runs": in_percent(shown, accuracies)}
     if (found.groups["n"] > 1).any():
         tables = {"Test accuracy over the seeds": _percent(found.groups, "mean", "std")} | tables
-    if not found.pairs.empty and (found.pairs["seeds"] > 1).any():
-        tables["Differences, paired by seed"] = _percent(found.pairs, "difference")
+    pairs = found.pairs if found.pairs.empty else found.pairs[found.pairs["seeds"] > 1]
+    if not pairs.empty:
+        tables["Differences, paired by seed"] = _percent(pairs, "difference")
     count = len(reports)
     name = f"{count} configuration{'s' if count > 1 else ''}" if count < len(runs) else ""
     documents = [
@@ -190,12 +191,13 @@ def _facts(report: SpectralReport) -> list[tuple[str, str]]:
     if facts["chosen_epoch"] is not None:
         epochs += f"; the weights are those of epoch {facts['chosen_epoch']}, {chosen}"
     pairs: dict[str, Any] = {
-        "network": f"{report.model}, {facts['parameters']:,} weights, {len(report.levels)} levels",
+        "network": f"{report.model}, {facts['parameters']:,} weights"
+        + (f", {len(report.levels)} levels" if report.levels else ""),
         "images": facts["data"],
         "scheme": facts["given"] if theory["origin"] != "none" else None,
         # what an earlier version wrote has not
         "start": facts.get("came_to") if theory["origin"] != "none" else None,
-        "operator": f"{facts['operator']} at the start",
+        "operator": f"{facts['operator']} at the start" if report.levels else None,
         "placement": facts["placement"],
         "theory": f"{theory['name']} ({ORIGINS[theory['origin']]})" if theory["name"] else None,
         "epochs": epochs,

@@ -20,7 +20,6 @@ from figures.page.traces import (
     FEW,
     FLOOR,
     HEIGHT,
-    LOG,
     SIZES,
     SYMBOLS,
     Data,
@@ -159,9 +158,7 @@ def _price(found: RunComparison, groups: Mapping[str, Sequence[SpectralReport]])
     if len(table):
         best = front("parameters")
         args = best["parameters"].to_numpy(float), 100 * best["mean"].to_numpy(float)
-        data.append(
-            curve("no other mean is better and cheaper", *args, line=dash, hoverinfo="skip")
-        )
+        data.append(curve("front", *args, line=dash, hoverinfo="skip", showlegend=False))
     for row in table.to_dict(orient="records"):
         k, known = order[row["configuration"]], pd.notna(row["high"])
         ends = [[100 * abs(row[end] - row["mean"])] for end in ("high", "low")] if known else []
@@ -175,15 +172,13 @@ def _price(found: RunComparison, groups: Mapping[str, Sequence[SpectralReport]])
         best = front(column)
         xs = [short(best[column]), *([value] for value in table[column].tolist())]
         ys = [short(100 * best["mean"]), *([100 * value] for value in table["mean"].tolist())]
-        change = {"xaxis.title.text": title}
+        change = {"xaxis": {"title": {"text": title}, **log_axis(table[column])}}
         buttons.append({"label": title, "method": "update", "args": [{"x": xs, "y": ys}, change]})
-    menu = {"buttons": buttons, "type": "buttons", "direction": "right", "x": 0, "y": 1.0}
+    menu = {"buttons": buttons, "type": "buttons", "direction": "right", "x": 0, "y": 0}
     layout = {
-        "xaxis": {"title": {"text": "weights"}, "type": "log"},
+        "xaxis": {"title": {"text": "weights"}, **log_axis(table["parameters"])},
         "yaxis": {"title": {"text": "mean test accuracy (%)"}},
-        "updatemenus": [{**menu, "xanchor": "left", "yanchor": "bottom"}],
-        "legend": {"orientation": "h", "y": -0.22, "yanchor": "top"},
-        "margin": {"l": 56, "r": 12, "t": 44, "b": 48},
+        "updatemenus": [{**menu, "xanchor": "left", "yanchor": "top", "pad": {"t": 56}}],
     }
     return Picture(
         "pareto",
@@ -203,7 +198,7 @@ def _factors(groups: Mapping[str, Sequence[SpectralReport]]) -> Picture:
         if values:
             data += banded(name, np.arange(1, len(values[0]) + 1), np.array(values), k)
     every = [value for one in data for value in one["y"] if value]
-    axis = log_axis(every) if max(every, default=1.0) > 3.0 else {}
+    axis = log_axis(every, [1.0]) if max(every, default=1.0) > 3.0 else {}
     layout = {
         "xaxis": {"title": {"text": "level"}, "dtick": 1},
         "yaxis": {"title": {"text": "smoothing factor µ at the end"}, **axis},
@@ -304,7 +299,7 @@ def _curves_of(groups: Mapping[str, Sequence[SpectralReport]], steps: Steps, k: 
         if own:
             data += banded(name, t, shown(own), index, mode="lines")
     axis: Data = {"title": {"text": SIZES if log else "q"}}
-    axis |= LOG if log else {}
+    axis |= log_axis(shown(every)) if log else {}
     layout = {"xaxis": {"title": {"text": "t / b"}}, "yaxis": axis}
     layout |= steps.slider(data, ends, change, "t / b")
     title = f"Level {k + 1}: polynomials"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.numbers import number, plain
 from figures.page.glossary import OF_SOLVING
-from figures.page.traces import LOG, Data, Picture, curve, guide, short
+from figures.page.traces import Data, Picture, curve, guide, log_axis, short
 from figures.page.write import Page, Section, Table
 from figures.style import BLUE, GREEN, GREY, ORANGE
 from mgtheory.multigrid.solution import counted, several
@@ -20,6 +20,7 @@ from mgtheory.problems.grids import check_boundary, coordinates
 
 MOST = 101  # points of a solution along an axis
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+RESIDUAL = "‖b − Ax‖₂, relative to the first"
 CLOSE = 1.1  # a measured factor up to so many times the predicted one is called the same
 COLUMNS = ("level", "grid", "unknowns", "non-zeros", "smoothing", "rough")
 MEANINGS = {
@@ -165,7 +166,7 @@ def _convergence(result: Mapping[str, Any], tol: float) -> Picture | None:
         data.append(curve(name, k[1:], ahead, line=dash))
     layout: Data = {
         "xaxis": {"title": {"text": several(result["step"])}, "rangemode": "tozero"},
-        "yaxis": {**LOG, "title": {"text": "‖b − Ax‖₂, relative to the first"}},
+        "yaxis": {**log_axis(relative, [tol]), "title": {"text": RESIDUAL}},
     }
     if tol:
         layout["shapes"] = [guide(tol)]
@@ -226,7 +227,8 @@ def _solution(result: Mapping[str, Any], x: NDArray[Any]) -> Picture | None:
     else:
         heat: Data = {"type": "heatmap", "colorscale": "Cividis", "x": axes[1], "y": axes[0]}
         data = [{**heat, "z": [short(row) for row in values], "colorbar": {"thickness": 12}}]
-        square = {"constrain": "domain", "scaleanchor": "x"}
-        layout = {"xaxis": {"constrain": "domain"}, "yaxis": square, "plot_bgcolor": GREY}
+        names = [f"axis {len(shape) - 1}", f"axis {len(shape)}"]  # of three the first is cut
+        down, along = ({"constrain": "domain", "title": {"text": name}} for name in names)
+        layout = {"xaxis": along, "yaxis": down | {"scaleanchor": "x"}, "plot_bgcolor": GREY}
     caption = f"x at every point{where}; along each axis at most {MOST} of them are drawn."
     return Picture("solution", "The solution", caption, data, layout)

@@ -21,6 +21,7 @@ POINTS = 161  # of a curve
 HEIGHT = 560
 FEW = 10  # epochs, each of which has its number at the axis
 LINE = 34  # letters below an axis on a phone
+ROWS, ROW = 5, 14  # entries of a legend that a picture has room for, and pixels for each beyond
 FLOOR = 1e-3  # of the logarithmic axis of |q|, at which curves lie that are smaller
 SIZES = f"max(|q|, {FLOOR:g}), logarithmic"
 FAR = 3.0  # roots up to this many radii from 0 are in view
@@ -29,9 +30,9 @@ MARKS = {"x": "x", "s": "square-open", "D": "diamond-open", "^": "triangle-up-op
 MARKS |= {"o": "circle-open", "v": "triangle-down-open", "P": "cross", "X": "x-open"}
 DASHES = {"theory": "dot", "start": "dash", "learned": "solid", "effective": "dashdot"}
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "star")
-LOG = {"type": "log", "exponentformat": "power"}
 Data = dict[str, Any]
-LEGEND: Data = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+# as high as it must be: by default one beyond half of the picture hides entries
+LEGEND: Data = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "maxheight": 2000}
 # of many entries: two beside one another on a phone
 LEGEND_OF_MANY = LEGEND | {"font": {"size": 10}, "entrywidth": 86}
 
@@ -56,12 +57,15 @@ class Picture:
             "height": 420,
             "hoverlabel": {"namelength": -1},
         }
+        named = [one for one in self.data if "name" in one and one.get("showlegend", True)]
+        layout = {**base, **self.layout}
+        layout["height"] += ROW * max(0, len(named) - ROWS)
         config = {
             **{"responsive": True, "displaylogo": False, "showSendToCloud": False},
             "toImageButtonOptions": {"format": "svg", "filename": self.name},
             "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
         }
-        return {"data": self.data, "layout": {**base, **self.layout}, "config": config}
+        return {"data": self.data, "layout": layout, "config": config}
 
 
 def banded(name: str, x: Any, stack: NDArray[Any], k: int, **given: Any) -> list[Data]:
@@ -119,12 +123,14 @@ def _in_lines(words: str) -> str:
 
 
 def log_axis(*values: Any) -> Data:
-    """A logarithmic axis for these values, with plain numbers at 1, 2 and 5 of each decade, or
-    more, where it has less than three of them."""
+    """A logarithmic axis for these values: plain numbers at 1, 2 and 5 of each decade, or more,
+    where it has less than three of them; of two decades and more the powers of ten, at most some
+    eight of them."""
     every = np.concatenate([np.ravel(np.asarray(one, dtype=float)) for one in values])
     every = every[np.isfinite(every) & (every > 0)]
-    if not every.size or every.max() / every.min() >= 100.0:
-        return dict(LOG)
+    decades = np.log10(every.max() / every.min()) if every.size else 2.0
+    if decades >= 2.0:
+        return {"type": "log", "exponentformat": "power", "dtick": int(np.ceil(decades / 8.0))}
     for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
         ticks = [m * 10.0**k for k in range(-12, 13) for m in steps]
         if sum(every.min() <= one <= every.max() for one in ticks) > 2:
@@ -132,7 +138,7 @@ def log_axis(*values: Any) -> Data:
     else:
         ticks = [one for one in MaxNLocator(5).tick_values(every.min(), every.max()) if one > 0]
     near = [one for one in ticks if every.min() / 2 <= one <= 2 * every.max()]
-    return {"type": "log", "tickvals": short(near), "ticktext": [f"{one:g}" for one in near]}
+    return {"type": "log", "tickvals": short(near), "ticktext": [f"{one:,.10g}" for one in near]}
 
 
 def curve(name: str, x: Any, y: Any, *, role: str | None = None, **given: Any) -> Data:

@@ -44,6 +44,8 @@ def damped_waves(
     rough
         Whether the rough waves are told apart: those of a slice through three frequencies are not.
     """
+    if colour_limit(list(maps.values())) > 1.0:
+        caption += " Red is amplified."
     last = list(maps)[-1]
     theta = [short(reach * grid_frequencies(n)[:, 0] / np.pi) for n in maps[last].shape]
     data: list[Data] = [
@@ -88,10 +90,13 @@ def _colours(maps: Maps, reach: float) -> Data:
     if reach < 1.0 and limit <= 1.0:  # what a good cycle leaves is all near 0
         top = max(float(np.max(list(maps.values()))), 1e-12)
         return {"colorscale": scale, "zmin": 0, "zmax": top, "colorbar": dict(BAR)}
-    decades = np.arange(1, round(np.log10(max(limit, 1.0))) + 1)
+    last = round(np.log10(max(limit, 1.0)))
+    step = max(1, -(-last // 5))  # so that no number lies on another
+    decades = np.arange(step, last + 1, step)
+    low = [0, 0.5, 1] if last <= 3 else [0, 1] if last <= 9 else [1]
     between = [2, 5] if limit == 10.0 else []
-    ticks = [0, 0.5, 1, *(1.0 + np.log10(between)).tolist(), *(1 + decades).tolist()]
-    texts = ["0", "0.5", "1", *map(str, between), *(f"10<sup>{k}</sup>" for k in decades)]
+    ticks = [*low, *(1.0 + np.log10(between)).tolist(), *(1 + decades).tolist()]
+    texts = [*map(str, [*low, *between]), *(f"10<sup>{k}</sup>" for k in decades)]
     bar = {"tickvals": ticks, **BAR, "ticktext": texts}
     if limit > 1.0:
         text = "linear below 1, logarithmic above"

@@ -9,19 +9,21 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
 import analysis
 from analysis.along.training import NOTHING_KEPT
+from analysis.levels.verdict import AWAY, NEAR
 from analysis.numbers import number, plain
 from analysis.runs.in_short import run_in_short, runs_in_short
 from analysis.runs.mistakes import measured_again
 from figures.page import write
 from figures.page.levels import Moving
 from figures.page.mistakes import png
-from figures.page.runs import write_page
+from figures.page.runs import _of_runs, write_page
 
 MEGABYTE = 1e6
 
@@ -72,7 +74,9 @@ def test_mistakes_are_shown_as_they_are_in_the_data(runs, page, tmp_path):
     """At most 20 small pictures, of the very pixels; none on a brief page, nor without the data."""
     tested, data = measured_again(runs["theory"])
     (part,) = re.findall(r'<ul class="thumbnails">(.*?)</ul>', page, re.S)
-    shown = re.findall(r'base64,([^"]*)" alt="(\d+)">(\d), taken for (\d)<br>([\d.]+) %', part)
+    shown = re.findall(
+        r'base64,([^"]*)" alt="test image (\d+)">(\d), taken for (\d)<br>([\d.]+) %', part
+    )
     assert len(shown) == len(tested.mistakes) == 20
     assert (len(data.test), tested.right) == (359, round(359 * tested.accuracy))
     for (held, *said), one in zip(shown, tested.mistakes, strict=True):
@@ -164,8 +168,44 @@ def test_several_runs_move_over_the_epochs(runs, tmp_path):
 @pytest.mark.parametrize("name", ["regular", "mgnet", "resnet"])
 def test_page_of_every_kind_of_run(runs, tmp_path, name):
     text = page_of(tmp_path, runs[name])
+    (facts,) = re.findall(r'<dl class="facts">(.*?)</dl>', text, re.S)
+    assert (">operator</abbr>" in facts) == (name != "resnet")
     assert numbers_in(text)["run"] == str(runs[name])
     assert len(re.findall(r"<p>", text.split('class="verdict"')[1].split("</section>")[0])) == 3
+
+
+def test_what_the_norms_leave_is_told_by_level(runs):
+    report = analysis.analyse(runs["regular"])
+
+    def folded(*words):
+        levels = [
+            replace(level, effective_verdict=replace(level.effective_verdict, word=word))
+            for level, word in zip(report.levels, words, strict=True)
+        ]
+        return run_in_short(replace(report, levels=tuple(levels)))[1]
+
+    near, away = "near the theory's polynomial", "away from the theory's polynomial"
+    assert f"what is left is {away} on level 1 and {near} on level 2)" in folded(AWAY, NEAR)
+    assert f"what is left is {near})" in folded(NEAR, NEAR)
+
+
+def test_pairs_of_one_seed_are_no_table(runs):
+    """Of one seed alone nothing is known but the difference, which the table of runs has."""
+    chosen = [runs["theory"], runs["regular"]]
+    found = analysis.compare(chosen)
+    pairs = pd.concat([found.pairs.assign(seeds=n, wins=n) for n in (1, 3, 1)])
+    tables = _of_runs(replace(found, pairs=pairs), chosen, [None, None]).sections[0].tables
+    (differences,) = [one for one in tables if one.caption.startswith("Differences")]
+    assert [row[list(differences.columns).index("wins")] for row in differences.rows] == [3]
+
+
+def test_accuracies_on_different_images_are_not_compared(runs):
+    found = analysis.compare([runs["theory"], runs["regular"]])
+    first, second = found.reports
+    other = replace(second, facts=second.facts | {"data": "folder:photos"})
+    apart, ending = runs_in_short(replace(found, reports=(first, other)))
+    assert "different images (digits, folder:photos)" in apart
+    assert ending == runs_in_short(found)[2]
 
 
 def test_words_follow_the_numbers(runs):

@@ -16,8 +16,8 @@ from figures.page import write
 from figures.page.comparing import comparison_page
 from figures.page.fourier import fourier_page
 from figures.page.levels import EIGENVALUES, _spectrum
-from figures.page.several import _price
-from figures.page.traces import LINE, banded, log_axis, spread
+from figures.page.several import _factors, _price
+from figures.page.traces import LINE, ROW, Picture, banded, curve, log_axis, spread
 from figures.page.waves import damped_waves
 from mgtheory import Hierarchy, fourier, poisson
 from mgtheory.comparison import Row, SmootherComparison
@@ -249,6 +249,21 @@ def test_smooth_waves_lie_within_the_dashed_lines(axes, ends):
         assert (shape["x1"], shape["y1"]) == (-shape["x0"], -shape["y0"]) == ends
 
 
+@pytest.mark.parametrize("largest", [0.5, 3.0, 1e2, 1e5, 1e12, 1e28])
+def test_numbers_at_a_map_do_not_overlap(largest):
+    """A colour bar is some 150 pixels high on a phone, a number 12."""
+    made = damped_waves({"one": np.full((8, 8), largest)}, caption="c").data[0]
+    gaps = np.diff(made["colorbar"]["tickvals"]) / made["zmax"]
+    assert gaps.min() > 12 / 150
+    assert len(made["colorbar"]["ticktext"]) == gaps.size + 1
+
+
+def test_red_is_explained_where_there_is_red():
+    for size, told in ((0.5, False), (2.0, True)):
+        made = damped_waves({"one": np.full((8, 8), size)}, caption="Waves.")
+        assert ("Red is amplified" in made.caption) == told
+
+
 def test_a_band_is_the_outline_of_its_rows():
     """There along the lowest and back along the highest, and the mean."""
     outline, mean = spread(np.array([[1.0, 4.0, 2.0], [3.0, 2.0, 9.0]]))
@@ -261,7 +276,33 @@ def test_a_band_is_the_outline_of_its_rows():
 def test_ticks_of_a_short_logarithmic_axis():
     assert {"0.05", "0.1", "0.2"} <= set(log_axis([0.06, 0.3])["ticktext"])
     assert {"1.5", "2", "3"} <= set(log_axis([1.3, 3.2])["ticktext"])  # 2 alone would stand there
-    assert "tickvals" not in log_axis([1.0, 1e4])
+    assert log_axis([2e5, 1e6, 2.5e6])["ticktext"][-1] == "5,000,000"
+    assert log_axis([7.0, 7.0])["ticktext"]  # of one value too
+
+
+@pytest.mark.parametrize(("decades", "step"), [(2, 1), (4, 1), (8, 1), (28, 4)])
+def test_ticks_of_a_long_logarithmic_axis(decades, step):
+    """Powers of ten alone, not so many that they overlap."""
+    found = log_axis([1.0], [10.0**decades])
+    assert "tickvals" not in found
+    assert found["dtick"] == step
+
+
+def test_a_legend_has_room():
+    """A picture grows with the entries of its legend, none of which is hidden behind a bar."""
+    lines = [curve(f"run {k}", [0, 1], [0, 1]) for k in range(9)]
+    few, many = (Picture("p", "t", "c", lines[:n], {}).figure()["layout"] for n in (5, 9))
+    assert many["height"] == few["height"] + 4 * ROW
+    assert many["legend"]["maxheight"] > many["height"]
+    hidden = [one | {"showlegend": False} for one in lines]
+    assert Picture("p", "t", "c", hidden, {}).figure()["layout"]["height"] == few["height"]
+
+
+def test_smoothing_factors_stand_beside_the_line_that_judges_them():
+    """Its axis has a tick at 1, far below the factors as they are."""
+    level = SimpleNamespace(views={"learned": SimpleNamespace(smoothing_factor=14.0)})
+    axis = _factors({"a": [SimpleNamespace(levels=[level, level])]}).layout["yaxis"]
+    assert 1.0 in axis["tickvals"]
 
 
 @pytest.mark.parametrize("name", ["page.pdf", "page"])
