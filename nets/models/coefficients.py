@@ -18,6 +18,7 @@ of events.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -233,6 +234,14 @@ def is_settable(module: nn.Module, name: str) -> bool:
     return own or parametrize.is_parametrized(module, name)
 
 
+@contextmanager
+def writing(tensor: Tensor) -> Iterator[None]:
+    """Within, a tensor may be written in place: without gradients, and in inference mode where it
+    was made in that, for torch lets nobody else."""
+    with torch.inference_mode(tensor.is_inference()), torch.no_grad():  # the first turns them on
+        yield
+
+
 def assign(module: nn.Module, name: str, value: Tensor) -> None:
     """Set a parameter in place, through its parametrization (`torch.nn.utils.parametrize`, such as
     a weight norm) where it has one.
@@ -245,8 +254,8 @@ def assign(module: nn.Module, name: str, value: Tensor) -> None:
         raise ValueError(
             f"{what} is computed from other tensors and cannot be set: start it before"
         )
-    with torch.no_grad():
-        old = getattr(module, name)
+    old = getattr(module, name)
+    with writing(old):
         if not parametrize.is_parametrized(module, name):
             old.copy_(value)
             return
