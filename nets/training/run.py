@@ -68,6 +68,7 @@ class Run:
         count = len(trainer.data.train)
         if said := one_step_an_epoch(config.train, count, trainer.world):
             self.notes.append(said)
+        self.notes += trainer.data.unseen()
         self.notes += report["notes"]
         self.checkpoints = Checkpoints(out / "checkpoint", report=self._note)
         if trainer.captured is not None:
