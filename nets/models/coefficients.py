@@ -73,9 +73,10 @@ class Learned:
 
 
 def _real_weights(*roots: Tensor) -> tuple[Tensor, ...]:
-    """1/r of the root itself outside of the guard, else of the guard with the root's sign."""
-    guards = (torch.copysign(torch.full_like(r, ROOT_GUARD), r) for r in roots)
-    return tuple(1.0 / torch.where(r.abs() < ROOT_GUARD, g, r) for r, g in zip(roots, guards))
+    """1/r of the root itself outside of the guard, else of the guard with the root's sign; by what
+    ONNX has, which is no copysign."""
+    pushed = ((r.clamp_max(-ROOT_GUARD), r.clamp_min(ROOT_GUARD)) for r in roots)
+    return tuple(1.0 / torch.where(r < 0, *ends) for r, ends in zip(roots, pushed))
 
 
 def _pair_weights(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
