@@ -4,6 +4,7 @@ renamed into place."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -43,7 +44,8 @@ def folder_mark(path: Path) -> str:
 
 
 def cached(key: str, make: Callable[[], Pool]) -> Pool:
-    """The pool filed under `key`, memory-mapped; made aside and renamed into place if missing."""
+    """The pool filed under `key`, memory-mapped; made aside and renamed into place if missing.
+    OSError, with the way to another place, where it cannot be kept there."""
     folder = cache_folder() / "decoded" / key
     for half in folder.parent.glob(f"{key}.*"):  # of a killed process, unless it is being written
         with contextlib.suppress(OSError):  # another process removed it
@@ -53,8 +55,20 @@ def cached(key: str, make: Callable[[], Pool]) -> Pool:
         return kept
     shutil.rmtree(folder, ignore_errors=True)  # damaged
     pool = make()
+    try:
+        return _kept(pool, folder)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not keep the decoded images in {folder.parent}"
+            f" ({os.strerror(error.errno or errno.EIO)}); POLYMGNET_CACHE names another folder",
+        ) from error
+
+
+def _kept(pool: Pool, folder: Path) -> Pool:
+    """The pool, written and mapped from there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         for name, array in (("images", pool.images), ("labels", pool.labels)):
             write_atomically(temporary / f"{name}.npy", partial(np.save, arr=array))

@@ -119,6 +119,19 @@ class DataSet:
             )
         return found
 
+    def unseen(self) -> list[str]:
+        """A line for each part to measure by that has images, but none of some class."""
+        found = []
+        for part in ("validation", "test"):
+            there = np.unique(self.labels[getattr(self, part)])
+            names = [name for i, name in enumerate(self.classes) if i not in there]
+            if len(there) and names:
+                shown = ", ".join(names[:6]) + ", ..." * (len(names) > 6)
+                found.append(
+                    f"the {part} part has no image of {shown}: its accuracy says nothing of that"
+                )
+        return found
+
     def about(self) -> str:
         """One line: the images, their channels and classes, and the split, with the keys that set
         what of it was drawn."""

@@ -18,6 +18,7 @@ of events.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -72,9 +73,10 @@ class Learned:
 
 
 def _real_weights(*roots: Tensor) -> tuple[Tensor, ...]:
-    """1/r of the root itself outside of the guard, else of the guard with the root's sign."""
-    guards = (torch.copysign(torch.full_like(r, ROOT_GUARD), r) for r in roots)
-    return tuple(1.0 / torch.where(r.abs() < ROOT_GUARD, g, r) for r, g in zip(roots, guards))
+    """1/r of the root itself outside of the guard, else of the guard with the root's sign; by what
+    ONNX has, which is no copysign."""
+    pushed = ((r.clamp_max(-ROOT_GUARD), r.clamp_min(ROOT_GUARD)) for r in roots)
+    return tuple(1.0 / torch.where(r < 0, *ends) for r, ends in zip(roots, pushed))
 
 
 def _pair_weights(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
@@ -233,6 +235,14 @@ def is_settable(module: nn.Module, name: str) -> bool:
     return own or parametrize.is_parametrized(module, name)
 
 
+@contextmanager
+def writing(tensor: Tensor) -> Iterator[None]:
+    """Within, a tensor may be written in place: without gradients, and in inference mode where it
+    was made in that, for torch lets nobody else."""
+    with torch.inference_mode(tensor.is_inference()), torch.no_grad():  # the first turns them on
+        yield
+
+
 def assign(module: nn.Module, name: str, value: Tensor) -> None:
     """Set a parameter in place, through its parametrization (`torch.nn.utils.parametrize`, such as
     a weight norm) where it has one.
@@ -245,8 +255,8 @@ def assign(module: nn.Module, name: str, value: Tensor) -> None:
         raise ValueError(
             f"{what} is computed from other tensors and cannot be set: start it before"
         )
-    with torch.no_grad():
-        old = getattr(module, name)
+    old = getattr(module, name)
+    with writing(old):
         if not parametrize.is_parametrized(module, name):
             old.copy_(value)
             return

@@ -16,6 +16,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from types import NoneType
 from typing import Any, cast
 
 import torch
@@ -29,7 +30,7 @@ from nets.models.base import evaluating
 from nets.models.blocks import CONVOLUTIONS, LevelOptions
 from nets.models.checks import check_generator, check_images
 from nets.models.classifier import levels_of
-from nets.models.coefficients import Coefficients
+from nets.models.coefficients import Coefficients, writing
 from nets.models.options import check_counts
 from nets.models.placements import Placement
 from nets.models.registry import level_steps
@@ -175,19 +176,24 @@ class PolynomialBlock(nn.Module):
     ) -> None:
         """The coefficients by a scheme, on the spectrum of A."""
         self.report, _ = start_level(1, self.level, scheme, spectrum, generator)
-        self.started.fill_(1.0)
-        self._waits = False
+        self._note(1.0)
 
     def reset_parameters(self) -> None:
         """Wait for a start again, as after it was made: torch's name for drawing weights anew.
         A, the coefficients and the norms have their own; ``block.apply`` reaches all of them."""
-        self.report, self._waits = None, True
-        self.started.fill_(0.0)
+        self.report = None
+        self._note(0.0)
+
+    def _note(self, started: float) -> None:
+        """Whether it was started, for its state dict and for the next input."""
+        with writing(self.started):
+            self.started.fill_(started)
+        self._waits = not started
 
     def forward(self, x: Tensor, f: Tensor | None = None) -> Tensor:
         """y of x, shape (images, channels, *grid); with f of the same shape the steps go towards
         A u = f, else f is 0."""
-        _check_axes(x, self.dim)
+        _check(x, f, self.dim)
         if self._waits:
             self._start_once(x)
         residual = -self.level.A(x)
@@ -241,12 +247,14 @@ class PolynomialBlock(nn.Module):
         super()._load_from_state_dict(state, prefix, *others)
         whole = all(f"{prefix}level.{name}" in state for name, _ in self.level.named_parameters())
         if f"{prefix}started" not in state and whole and not self.started.is_meta:
-            self.started.fill_(1.0)  # parameters without buffers: a start would overwrite them
+            self._note(1.0)  # parameters without buffers: a start would overwrite them
         self._waits = self.started.is_meta or not self.started
 
 
 @fx.wrap  # whose tracer asks no input for its shape
-def _check_axes(x: Tensor, dim: int) -> None:
+def _check(x: Any, f: Any, dim: int) -> None:
+    check_kind(x, Tensor, "the input", "a tensor (torch.from_numpy(array))")
+    check_kind(f, (Tensor, NoneType), "f", "a tensor of the input's shape, or None for 0")
     if x.ndim != dim + 2:
         raise ValueError(
             f"the input has shape {tuple(x.shape)}, a block with dim={dim} needs {dim + 2} axes:"

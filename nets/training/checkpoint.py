@@ -80,18 +80,49 @@ def _unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def save_model(
     path: Path, model: nn.Module, *, weights: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Weights (by default the model's) and what rebuilds it; equal models give equal files."""
+    """Weights (by default the model's) and what rebuilds it; equal models give equal files.
+
+    ValueError for a model without a spec, and for one that is no longer what its spec says, as with
+    another last layer: its file could not be read.
+    """
     spec = getattr(model, "spec", None)
     if not isinstance(spec, ModelSpec):
         raise ValueError(
             "the model has no spec; only models from create_model can be saved so that they can be"
             " rebuilt"
         )
+    tensors = model.state_dict() if weights is None else weights
+    try:
+        with torch.random.fork_rng(devices=[]):
+            _rebuilt(spec, tensors)
+    except ValueError as error:
+        raise ValueError(
+            f"the model is no longer what its spec rebuilds, {error}; change the last layer by"
+            " reset_classifier, and end prunings and parametrizations"
+        ) from error
+    write_model(path, spec, tensors)
+
+
+def write_model(path: Path, spec: ModelSpec, weights: Mapping[str, Tensor]) -> None:
+    """The file of `save_model`, of what was not changed since it was made: nothing is rebuilt."""
     info = {"kind": "model", "spec": dict(sorted(spec.to_dict().items()))}
-    write_atomically(path, _pack(model.state_dict() if weights is None else weights, info))
+    write_atomically(path, _pack(weights, info))
 
 
 @own_defaults()
+def _rebuilt(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """The model of a spec with these weights, in their precision; ValueError where they do not
+    fit."""
+    model: nn.Module = create_model(spec.name, **spec.overrides)
+    kinds = (value.dtype for value in tensors.values() if value.is_floating_point())
+    try:
+        model.to(next(kinds, torch.float32)).load_state_dict(tensors)
+    except RuntimeError as error:
+        why = str(error).splitlines()[-1].strip()
+        raise ValueError(f"weights do not fit {spec.name} ({why})") from error
+    return model
+
+
 def load_model(path: Path) -> nn.Module:
     """The model of a file written by `save_model`, on the CPU in eval mode; FileNotFoundError,
     IsADirectoryError or ValueError (truncated, damaged or foreign). For a run's folder there is
@@ -100,16 +131,10 @@ def load_model(path: Path) -> nn.Module:
     if info.get("kind") != "model":
         raise ValueError(f"{path}: holds {info.get('kind', 'something else')}, not a model")
     spec = ModelSpec.from_dict(info["spec"])
-    model: nn.Module = create_model(spec.name, **spec.overrides)
-    kinds = (value.dtype for value in tensors.values() if value.is_floating_point())
     try:
-        model.to(next(kinds, torch.float32)).load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{path}: weights do not fit {info['spec']['name']}"
-            f" ({str(error).splitlines()[-1].strip()})"
-        ) from error
-    return model.eval()
+        return _rebuilt(spec, tensors).eval()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

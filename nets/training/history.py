@@ -24,7 +24,7 @@ from mgtheory._files import write_atomically
 from mgtheory.polynomials.factors import Factor, factor_from_dict
 from nets.models.classifier import levels_of
 from nets.models.coefficients import Coefficients
-from nets.training.checkpoint import save_model
+from nets.training.checkpoint import write_model
 
 if TYPE_CHECKING:
     from nets.training.trainer import Trainer
@@ -85,7 +85,8 @@ class History:
         trainer, epoch = self.trainer, self.trainer.epoch
         if is_kept(epoch) and epoch < trainer.config.train.epochs:
             self.folder.mkdir(exist_ok=True)
-            save_model(_file(self.folder, epoch), trainer.raw, weights=trainer.weights())
+            spec: Any = trainer.raw.spec
+            write_model(_file(self.folder, epoch), spec, trainer.weights())
 
 
 def is_kept(epoch: int) -> bool:

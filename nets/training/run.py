@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from nets.training.history import History
 from nets.training.notebook import Bar, in_notebook
 from nets.training.predict import DataFacts
 from nets.training.signals import StopRequest
-from nets.training.tensorboard import add_epoch, write_settings, writer
+from nets.training.tensorboard import Board, add_epoch, write_settings
 from nets.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Run:
         count = len(trainer.data.train)
         if said := one_step_an_epoch(config.train, count, trainer.world):
             self.notes.append(said)
+        self.notes += trainer.data.unseen()
         self.notes += report["notes"]
         self.checkpoints = Checkpoints(out / "checkpoint", report=self._note)
         if trainer.captured is not None:
@@ -102,7 +103,8 @@ class Run:
         self.epoch_began = self.last_line = time.perf_counter()
         self.began = self.last_line - trainer.seconds
         self._introduce()
-        with self._progress() as tick, self._board() as board:
+        board = self._board()
+        with self._progress() as tick:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
                 if not halted:
@@ -155,7 +157,7 @@ class Run:
         text = json.dumps(document, indent=2, allow_nan=allow_nan)
         write_atomically(self.out / name, text + "\n")
 
-    def _close_epoch(self, board: Any, history: History) -> None:
+    def _close_epoch(self, board: Board | None, history: History) -> None:
         trainer = self.trainer
         row = trainer.end_epoch()
         if self.first:  # before the state, which is gone on from: it is never ahead of the record
@@ -318,11 +320,12 @@ class Run:
             yield lambda: bar.advance(self.task)
         self.bar = None
 
-    def _board(self) -> AbstractContextManager[Any]:
-        """TensorBoard's writer, or None on other ranks and where none is asked for."""
+    def _board(self) -> Board | None:
+        """TensorBoard's events; None on other ranks and where none are asked for."""
         if not self.first or not self.config.train.tensorboard:
-            return nullcontext()
-        return writer(self.out, self.trainer.epoch + 1 if self.trainer.epoch else None)
+            return None
+        again = self.trainer.epoch + 1 if self.trainer.epoch else None
+        return Board(self.out / "tensorboard", again)
 
 
 def _about_roots(events: list[dict[str, Any]]) -> str:

@@ -3,10 +3,12 @@ beside what came of them (HParams)."""
 
 from __future__ import annotations
 
+import io
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
@@ -14,24 +16,52 @@ from nets.models.coefficients import Coefficients
 from nets.settings import TrainConfig
 from nets.training.folder import Summary
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+
+class Board:
+    """An event file in a folder, on the disk as soon as events are added; OSError with its path
+    where it cannot be written. Torch's writer leaves that to a thread, whose errors nobody catches.
+
+    What was written before from step `again` on is not shown.
+    """
+
+    def __init__(self, folder: Path, again: int | None = None) -> None:
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"events.out.tfevents.{time.time_ns()}"
+        self.add({"file_version": "brain.Event:2", "step": again or 0})
+        if again is not None:
+            self.add({"session_log": SessionLog(status=SessionLog.START), "step": again})
+
+    def add(self, *events: Mapping[str, Any]) -> None:
+        """Events by the fields of TensorBoard's record."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        content = io.BytesIO()
+        records = RecordWriter(content)
+        for event in events:
+            records.write(Event(wall_time=time.time(), **event).SerializeToString())
+        try:
+            with self.path.open("ab") as file:
+                file.write(content.getvalue())
+        except OSError as error:
+            reason = f"could not write {self.path} ({error.strerror or error})"
+            raise OSError(error.errno, reason) from error
+
+    def add_scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Numbers by their names."""
+        from torch.utils.tensorboard.summary import scalar
+
+        named = values.items()
+        self.add(*({"summary": scalar(name, x), "step": step} for name, x in named))  # type: ignore[no-untyped-call]
 
 
-def writer(run: Path, again: int | None = None) -> SummaryWriter:
-    """Of a run's folder; what was written from epoch `again` on is not shown."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(run / "tensorboard"), purge_step=again)
-
-
-def add_epoch(board: SummaryWriter, row: Mapping[str, Any], model: nn.Module) -> None:
+def add_epoch(board: Board, row: Mapping[str, Any], model: nn.Module) -> None:
     """A row of metrics.csv, and the coefficients at its end."""
-    for key, value in row.items():
-        if key not in ("epoch", "step") and value is not None:
-            board.add_scalar(key, value, row["epoch"])
-    for name, value in coefficients(model):
-        board.add_scalar(f"coefficients/{name}", value, row["epoch"])
+    shown = {k: v for k, v in row.items() if k not in ("epoch", "step") and v is not None}
+    learned = {f"coefficients/{name}": value for name, value in coefficients(model)}
+    board.add_scalars(shown | learned, row["epoch"])
 
 
 def coefficients(model: nn.Module) -> Iterator[tuple[str, float]]:
@@ -45,7 +75,6 @@ def coefficients(model: nn.Module) -> Iterator[tuple[str, float]]:
 
 def write_settings(run: Path, config: TrainConfig, summary: Summary) -> None:
     """The configuration with what came of it, for TensorBoard's table of runs (HParams)."""
-    from torch.utils.tensorboard import SummaryWriter
     from torch.utils.tensorboard.summary import hparams
 
     keys = {
@@ -59,8 +88,6 @@ def write_settings(run: Path, config: TrainConfig, summary: Summary) -> None:
     found = {f"final/{name}": value for name, value in reached.items() if value is not None}
     folder = run / "tensorboard/settings"
     shutil.rmtree(folder, ignore_errors=True)  # of the run before it was made longer
-    with SummaryWriter(str(folder)) as board:
-        for part in hparams(plain, found):  # type: ignore[no-untyped-call]
-            board._get_file_writer().add_summary(part)
-        for name, value in found.items():
-            board.add_scalar(name, value, summary.epochs)
+    board = Board(folder)
+    board.add(*({"summary": part} for part in hparams(plain, found)))  # type: ignore[no-untyped-call]
+    board.add_scalars(found, summary.epochs)

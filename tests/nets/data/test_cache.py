@@ -1,5 +1,7 @@
 """The cache of decoded data where several processes need the same data at once."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -37,6 +39,21 @@ def test_the_copy_of_another_process_that_was_first_stays(cache):
     assert same(cached("key", make))
     assert [(cache / "images.npy").stat().st_ino] == made
     assert [path.name for path in cache.parent.iterdir()] == ["key"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.EROFS])
+def test_a_cache_that_cannot_be_written_names_the_way_out(cache, monkeypatch, number):
+    """As a home folder for reading alone, or one that is full."""
+
+    def mkdir(self, *arguments, **options):
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(OSError, match=r"could not keep .* POLYMGNET_CACHE names another") as told:
+        cached("key", pool)
+    assert told.value.errno == number
+    assert os.strerror(number) in str(told.value)
+    assert str(cache.parent) in str(told.value)
 
 
 def test_what_is_removed_before_it_is_read_again_is_known(cache, monkeypatch):

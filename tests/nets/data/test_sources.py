@@ -341,6 +341,20 @@ def test_digits_are_the_bundled_ones_with_a_fixed_split():
     assert found.std == pytest.approx(x.std((0, 2, 3)), abs=1e-12)
 
 
+def test_a_class_that_a_part_does_not_have_is_told():
+    """100 % right on a part with one of two classes said nothing of it."""
+    found = load_data("digits")
+    assert found.unseen() == []
+    few = found.test[np.isin(found.labels[found.test], (3, 8), invert=True)]
+    assert replace(found, test=few).unseen() == [
+        "the test part has no image of 3, 8: its accuracy says nothing of that"
+    ]
+    assert replace(found, test=few[:0]).unseen() == []  # its size is said: 0 test
+    ones = found.validation[found.labels[found.validation] == 1]
+    (line,) = replace(found, validation=ones).unseen()
+    assert line.startswith("the validation part has no image of 0, 2, 3, 4, 5, 6, ...:")
+
+
 def test_stratified_keeps_one_of_every_class_and_refuses_nonsense():
     rest, chosen = stratified(np.array([0, 0, 0, 0, 1]), 0.9, seed=0)
     assert set(np.array([0, 0, 0, 0, 1])[rest]) == {0, 1}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import nets
 from mgtheory.polynomials.factors import (
     ComplexPair,
     Factor,
@@ -120,6 +121,20 @@ def test_guard_keeps_the_direction():
     )
     pair = made("real_pair", "roots", RealPair(-1e-5, 1.0))
     np.testing.assert_allclose(sorted(pair.factor().roots.real), [-ROOT_GUARD, 1.0])
+
+
+def test_the_sign_of_a_root_is_taken_by_what_onnx_has():
+    """A zero of either sign goes to the positive side; copysign, which kept it, ended the export
+    of r4 by roots."""
+    module = made("real_pair", "roots").float()
+    for zero in (0.0, -0.0):
+        with torch.no_grad():
+            module.r1.fill_(zero)
+            module.r2.fill_(-1e-4)
+        np.testing.assert_allclose(sorted(module.factor().roots.real), [-ROOT_GUARD, ROOT_GUARD])
+    model = nets.create_model("r4", width=4, levels=1, parameterisation="roots").eval()
+    graph = torch.export.export(model, (torch.randn(2, 3, 8, 8),)).graph
+    assert not [one for one in graph.nodes if "copysign" in str(one.target)]
 
 
 def test_a_root_passes_smoothly_through_infinity():

@@ -281,3 +281,40 @@ def test_parameters_that_are_loaded_without_buffers_are_not_started_over():
     assert (whole[0].report, bool(whole[0].started)) == (None, True)
     assert part[0].report is not None
     assert torch.equal(part[0].level.A.weight, kept["level.A.weight"])
+
+
+def test_a_network_made_in_inference_mode_starts_as_any_other():
+    """Inside or outside of it; torch lets nobody but inference mode write such tensors."""
+    x = random(4, 3, 6, 7)
+
+    def start(model):
+        rng = torch.Generator().manual_seed(0)
+        nets.initialise(model, size=(6, 7), sample=x, generator=rng)
+
+    def network():
+        rng = torch.Generator().manual_seed(0)
+        return nets.create_model("q2", width=4, levels=2, generator=rng).eval()
+
+    plain, plain_block = network(), block().eval()
+    start(plain)
+    with torch.inference_mode():
+        inside, outside, waiting = network(), network(), block().eval()
+        start(inside)
+        assert block().eval()(x).equal(plain_block(x))
+    start(outside)
+    waiting.start((6, 7))
+    with torch.no_grad():
+        assert inside(x).equal(plain(x))
+        assert outside(x).equal(plain(x))
+        assert waiting(x).equal(plain_block(x))
+    waiting.reset_parameters()
+    assert not waiting.started
+
+
+def test_what_is_no_tensor_is_told_in_a_line():
+    made, x = block(), random(2, 3, 6, 7)
+    with pytest.raises(ValueError, match=r"the input is a ndarray, must be a tensor \(torch.from_"):
+        made(x.numpy())
+    with pytest.raises(ValueError, match=r"f is a ndarray, must be a tensor of the input's shape"):
+        made(x, x.numpy())
+    assert not made.started

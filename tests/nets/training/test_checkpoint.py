@@ -8,6 +8,8 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from nets import create_model
 from nets.settings import OptimSection
@@ -60,6 +62,40 @@ def test_float64_weights_stay_float64(tmp_path):
     one = model().double()
     save_model(tmp_path / "m.safetensors", one)
     assert equal(load_model(tmp_path / "m.safetensors").state_dict(), one.state_dict())
+
+
+def _other_head(one):
+    one.fc = nn.Linear(one.num_features, 3)
+
+
+def _two_layers(one):
+    one.fc = nn.Sequential(nn.Linear(one.num_features, 3))
+
+
+def _pruned(one):
+    prune.l1_unstructured(one.levels[0].A, "weight", 0.5)
+
+
+def _weight_norm(one):
+    parametrizations.weight_norm(one.levels[0].A)
+
+
+@pytest.mark.parametrize("change", [_other_head, _two_layers, _pruned, _weight_norm])
+def test_a_model_that_its_spec_does_not_rebuild_is_not_saved(tmp_path, change):
+    """Its file was written and could not be read; a new head of the model's own can."""
+    path, one = tmp_path / "m.safetensors", model()
+    save_model(path, one)
+    before = path.read_bytes()
+    change(one)
+    drawn = torch.get_rng_state()
+    with pytest.raises(ValueError, match="no longer what its spec rebuilds, weights do not fit"):
+        save_model(path, one)
+    assert path.read_bytes() == before
+    assert torch.equal(torch.get_rng_state(), drawn)
+    one = model()
+    one.reset_classifier(3)
+    save_model(path, one)
+    assert load_model(path).num_classes == 3
 
 
 def test_no_pickle_is_ever_opened(tmp_path, monkeypatch):
