@@ -215,7 +215,7 @@ GALLERY: dict[str, Callable[[], Figure]] = {
 def _lettered(made: Figure, axes: NDArray[Any]) -> Figure:
     """The figure with one legend and the letters of its panels."""
     figure_legend(made)
-    panel_letters(axes)
+    panel_letters(axes.flat)
     return made
 
 

@@ -189,7 +189,7 @@ def training(given: Together) -> Figure | None:
         }
         draw_training(ax, curves, ylabel=label, factor=factor, log=log, legend=False)
     figure_legend(made)
-    panel_letters(axes)
+    panel_letters(axes.flat)
     return made
 
 

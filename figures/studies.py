@@ -61,8 +61,9 @@ BEYOND = "triangles: means beyond the axis"
 
 
 def study_figure(grid: Grid, question: Question) -> Figure:
-    """The figure of one scale: a row a measure; a column for every panel, or, where nothing runs
-    along an axis and weights or operations differ, for every cost."""
+    """The figure of one scale: a row a measure, or several of at most `ACROSS` panels; a column for
+    every panel, or, where nothing runs along an axis and weights or operations differ, for every
+    cost."""
     names = [name for name in question.measures if name in grid.measures]
     places = grid.panels(question.along)
     # the time, of this machine, stands in the table alone where there is room for two
@@ -70,22 +71,28 @@ def study_figure(grid: Grid, question: Question) -> Figure:
     if all(len({x for _, x, _ in _costs(grid, cost)}) < 2 for cost in costs if cost != "seconds"):
         costs = []
     columns: list[Any] = costs or list(places)
-    cells = [(name, column) for name in names for column in columns]
-    across = len(columns) if len(names) > 1 else ACROSS
-    height = 3.1 if costs else 2.1
+    across, height = min(len(columns), ACROSS), 3.1 if costs else 2.1
+    left_over = [None] * (-len(columns) % across if across else 0)  # of a measure's last row
+    cells = [cell for name in names for cell in [*((name, one) for one in columns), *left_over]]
     made, axes = panels(len(cells), across, width=DOUBLE, height=height, extra=0.7)
-    for ax, (name, column) in zip(axes.flat, cells):
+    drawn = []
+    for ax, cell in zip(axes.flat, cells):
+        if cell is None:
+            ax.set_visible(False)
+            continue
+        drawn.append(ax)
+        name, column = cell
         if costs:
             draw_costs(ax, grid, name, column)
             continue
         draw_along(ax, grid, places[column], name, question=question)
         if ax not in axes[:, 0]:
             ax.set_ylabel("")
-        if column and name == names[0]:
+        if column and (name == names[0] or len(columns) > across):
             ax.set_title(", ".join(_named(column)))
     if any(ax.get_legend_handles_labels()[1] for ax in axes.flat):
         _legend(made, MEANS)
-    panel_letters(axes.flat[: len(cells)])
+    panel_letters(drawn)
     if costs:
         place_names(made)
     return made

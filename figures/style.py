@@ -280,9 +280,9 @@ def figure_legend(made: Figure, axes: Iterable[Axes] | None = None) -> Legend:
     return fitted(made.legend, entries, room.width, most, loc="outside upper center")
 
 
-def panel_letters(axes: NDArray[Any]) -> None:
+def panel_letters(axes: Iterable[Axes]) -> None:
     """(a), (b), ... inside the upper left corner of each panel's outside margin."""
-    for k, ax in enumerate(axes.flat):
+    for k, ax in enumerate(axes):
         place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
         ax.annotate(f"({chr(97 + k)})", (0, 1), (-26, 4), fontweight="bold", **place)
 

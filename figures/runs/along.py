@@ -72,7 +72,7 @@ def along_figure(found: Along) -> Figure:
         if k % across:
             below.set_ylabel("")
     figure_legend(made)
-    panel_letters(np.array([ax for ax in axes.flat if ax.get_visible()]))
+    panel_letters([ax for ax in axes.flat if ax.get_visible()])
     return made
 
 

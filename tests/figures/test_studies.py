@@ -230,6 +230,25 @@ def test_a_panel_for_every_combination_of_the_other_keys(panels, count):
         assert len(study_figure(grid(panels), flat).axes) == 2  # weights and time
 
 
+def test_many_panels_of_two_measures_stand_in_rows_of_one_measure():
+    """At most four, each with its title: seven were too narrow for their ticks."""
+    question = Question.of({**GIVEN, "along": "model.name", "measures": ["train_loss", "seconds"]})
+    with paper():
+        made = study_figure(grid(tuple("abcdef")), question)
+    seen = [ax for ax in made.axes if ax.get_visible()]
+    assert [ax.get_title() for ax in seen] == list("abcdef") * 2
+    rows: dict[int, list[str]] = {}
+    for ax in seen:
+        (label,) = {a.get_ylabel() for a in seen if _row(a) == _row(ax)} - {""}
+        rows.setdefault(_row(ax), []).append(label)
+    loss, time = "training loss", "time (s)"
+    assert list(rows.values()) == [[loss] * 4, [loss] * 2, [time] * 4, [time] * 2]
+
+
+def _row(ax):
+    return ax.get_subplotspec().rowspan.start
+
+
 def test_a_title_says_what_a_number_is_of():
     """Not "2" above a panel."""
     made = grid(("plain", 2))
