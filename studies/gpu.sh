@@ -23,7 +23,7 @@ shift
 here=$(cd "$(dirname "$0")" && pwd)
 scale=${SCALE:-gpu}
 if [ $# -eq 0 ]; then
-    for name in starts levels pareto rates coefficients degree placement operator; do
+    for name in starts levels pareto rates coefficients degree placement steps operator; do
         set -- "$@" "$here/$name.toml"
     done
 fi

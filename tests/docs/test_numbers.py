@@ -25,6 +25,7 @@ NAMES = {
     "model": "model",
 }
 NOBN = "relu_outside_nobn"
+RATES = (0.005, 0.02, 0.04, 0.08)  # of the study of steps
 CONSTANTS = [
     "constant",
     *(f"constant:value={v}" for v in ("0.25", "0.5", "2", "4", "8", "16", "32")),
@@ -204,6 +205,136 @@ def test_networks_against_their_costs(page, before, study, unit):
             assert cells[3] == f"{len(sample)}"
 
 
+def step(first, second, measure="train_loss"):
+    """The difference of two (model, placement, rate) of the study of steps."""
+    one, other = ({"model": m, "p": p, "lr": lr} for m, p, lr in (first, second))
+    return difference("steps-digits", one, other, measure)
+
+
+COMPLEX = "g4 of complex pairs"
+EVIDENCE, CHOOSING = "docs/evidence.md", "docs/choosing.md"
+ACCURACY = "test_accuracy"
+# page, sentence, the two that differ
+STEPS = [
+    (
+        EVIDENCE,
+        "q4 is {0:.3f} below q2, {1:.3f} to {2:.3f}, and",
+        ("q2", NOBN, 0.04),
+        ("q4", NOBN, 0.04),
+    ),
+    (
+        EVIDENCE,
+        "with q2, {0:.3f} ({1:.3f} to {2:.3f}, p < 0.001)",
+        ("q2", NOBN, 0.04),
+        ("q2", "no_relu", 0.04),
+    ),
+    (
+        EVIDENCE,
+        "`regular` by {0:.3f} ({1:.3f} to {2:.3f}), and it is",
+        ("g4", NOBN, 0.02),
+        ("g4", "regular", 0.02),
+    ),
+    (
+        EVIDENCE,
+        "it is {0:.1f} points less accurate ({1:.1f} to {2:.1f}); at 0.08",
+        ("g4", "regular", 0.02),
+        ("g4", NOBN, 0.02),
+        ACCURACY,
+    ),
+    (
+        EVIDENCE,
+        "`plain` is lower by {0:.3f} ({1:.3f} to {2:.3f}), that",
+        ("g4", "plain", 0.02),
+        (COMPLEX, "plain", 0.02),
+    ),
+    (
+        EVIDENCE,
+        "`relu_outside_nobn` by {0:.3f} at 0.04 ({1:.3f} to {2:.3f})",
+        ("g4", NOBN, 0.04),
+        (COMPLEX, NOBN, 0.04),
+    ),
+    (
+        EVIDENCE,
+        "and {0:.1f} points are gained ({1:.1f} to {2:.1f})",
+        (COMPLEX, NOBN, 0.04),
+        ("g4", NOBN, 0.04),
+        ACCURACY,
+    ),
+    (
+        EVIDENCE,
+        "ahead by {0:.3f} ({1:.3f} to {2:.3f}), in accuracy",
+        (COMPLEX, NOBN, 0.04),
+        ("q4", NOBN, 0.04),
+    ),
+    (
+        EVIDENCE,
+        "in accuracy by {0:.1f} points ({1:.1f} to {2:.1f})",
+        ("q4", NOBN, 0.04),
+        (COMPLEX, NOBN, 0.04),
+        ACCURACY,
+    ),
+    (
+        EVIDENCE,
+        "come to the same ({0:.3f}, {1:.3f} to {2:.3f})",
+        (COMPLEX, "regular", 0.04),
+        ("g4", "regular", 0.04),
+    ),
+    (
+        EVIDENCE,
+        "are ahead by {0:.3f} ({1:.3f} to {2:.3f} at 0.02)",
+        (COMPLEX, "no_relu", 0.02),
+        ("g4", "no_relu", 0.02),
+    ),
+    (
+        EVIDENCE,
+        "it is {0:.3f} below q8 in `relu_outside_nobn` ({1:.3f} to {2:.3f}, by itself)",
+        ("q8", NOBN, 0.04),
+        ("g6", "regular", 0.04),
+    ),
+    (
+        EVIDENCE,
+        "and {0:.1f} points less accurate ({1:.1f} to {2:.1f}: not decided)",
+        ("q8", NOBN, 0.04),
+        ("g6", "regular", 0.04),
+        ACCURACY,
+    ),
+    (
+        CHOOSING,
+        "ten epochs is {0:.3f} lower than in `relu_outside_nobn`",
+        ("g4", NOBN, 0.02),
+        ("g4", "regular", 0.02),
+    ),
+    (
+        CHOOSING,
+        "{0:.1f} points more accurate",
+        ("g4", "regular", 0.02),
+        ("g4", NOBN, 0.02),
+        ACCURACY,
+    ),
+    (
+        CHOOSING,
+        "of those of g4 the loss is {0:.3f} lower",
+        ("g4", NOBN, 0.04),
+        (COMPLEX, NOBN, 0.04),
+    ),
+    (
+        CHOOSING,
+        "loss of q2 is {0:.3f} lower than in",
+        ("q2", NOBN, 0.04),
+        ("q2", "no_relu", 0.04),
+    ),
+]
+
+
+def test_the_best_rates_of_steps():
+    columns, body = table(EVIDENCE, "Each at its best rate")
+    for placement, cells in body.items():
+        for model, cell in zip(columns, cells, strict=True):
+            where = {"model": model, "p": placement}
+            rates = (mean("steps-digits", "train_loss", lr=lr, **where) for lr in RATES)
+            alike(cell, min(rates))
+
+
 FEW, MORE = {"model": "q4, no_relu"}, {"model": "q4, no_relu, width 1/2"}
 RESNET = {k: {"model": f"ResNet-18{k and f', {k}'}"} for k in ("", *WIDTHS.values())}
 DEFAULT = {"s": "bounded:features=0.6"}
@@ -241,6 +372,7 @@ SENTENCES = [
         "and by {0:.1f} ({1:.1f} to {2:.1f}) at half of it",
         lambda: difference("pareto-cifar16", RESNET["width 1/2"], MORE),
     ),
+    *((page, sentence, lambda one=one: step(*one)) for page, sentence, *one in STEPS),
     (
         "docs/choosing.md",
         "16 × 16 {0:.1f} points ahead of a ResNet-18 of as many weights",
