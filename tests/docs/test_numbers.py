@@ -463,7 +463,7 @@ SENTENCES = [
     ),
     (
         "docs/evidence.md",
-        "`constant` is behind by {0:.2f} ({1:.2f} to {2:.2f}, p = {3:.3f} by itself)",
+        "`constant` is behind by {0:.2f} ({1:.2f} to {2:.2f}, p = {3:.4f} by itself)",
         lambda: difference(
             "rates-digits", {"s": "constant"}, DEFAULT, "train_loss", m="q32", lr=0.02
         ),
