@@ -45,11 +45,14 @@ class Tuned:
 def tune(results: Results, question: Question, measure: str) -> Tuned | None:
     """Choose `question.tuned` for every compared value and place by the mean over the first half of
     the seeds, of the validation accuracy where `measure` is one of test images, and take the runs
-    of the other half there; None where nothing can be chosen or shown.
+    of the other half there; None where there is one setting alone, or nothing can be shown.
 
     The same seeds for both would favour what varies most from run to run.
     """
     key = question.tuned or ""
+    order = list(dict.fromkeys(str(point[key]) for point, _ in results))
+    if len(order) < 2:
+        return None
     seeds = list(dict.fromkeys(seed_of(point) for point, _ in results))
     first = seeds[: len(seeds) // 2]
     by = CHOSEN_BY.get(measure, measure)
@@ -73,7 +76,6 @@ def tune(results: Results, question: Question, measure: str) -> Tuned | None:
     grid = Grid.of(kept, question.compare)
     if measure not in grid.measures:
         return None
-    order = list(dict.fromkeys(str(point[key]) for point, _ in results))
     return Tuned(grid, chosen, (order[0], order[-1]), tuple(first), tuple(seeds[len(first) :]))
 
 
@@ -96,7 +98,8 @@ def tuned_section(results: Results, question: Question) -> str:
                 parts += reversed(rivals_text(found.grid, question, measure))
     if not parts:
         return ""
-    return "\n\n".join([f"### Each at its own best {axis_text(question.tuned)}", *parts])
+    title = f"### Each at its own best {axis_text(question.tuned)}"
+    return "\n\n".join([title, *filter(None, parts)])
 
 
 def _caption(found: Tuned, question: Question, measure: str) -> str:

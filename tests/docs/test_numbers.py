@@ -326,6 +326,18 @@ STEPS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("sentence", "first", "second"),
+    [
+        ("{0:.1f} points more than of symmetric ones ({1:.1f} to {2:.1f})", COMPLEX, "g4"),
+        ("{0:.1f} less than q2 ({1:.1f} to {2:.1f})", "q2", COMPLEX),
+    ],
+)
+def test_complex_pairs_on_cifar16(sentence, first, second):
+    numbers = difference("steps-cifar16", {"model": first}, {"model": second})
+    assert sentence.format(*numbers) in " ".join(text(EVIDENCE).split())
+
+
 def test_the_best_rates_of_steps():
     columns, body = table(EVIDENCE, "Each at its best rate")
     for placement, cells in body.items():

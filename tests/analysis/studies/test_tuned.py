@@ -107,6 +107,14 @@ def test_nothing_is_shown_where_nothing_is_tuned_or_left():
     one = [(point, row) for point, row in results() if point["train.seed"] == 0]
     assert tuned_section(one, Question.of(GIVEN)) == ""
     assert tuned_section([], Question.of(GIVEN)) == ""
+    at_one = [(point, row) for point, row in results() if point["rate"] == 0.2]
+    assert tuned_section(at_one, Question.of(GIVEN)) == ""  # of one rate there is none to choose
+
+
+def test_one_start_alone_has_a_table_and_no_empty_lines():
+    alone = tuned_section(results(["fast"]), Question.of(GIVEN))
+    assert "at 0.2 |" in alone
+    assert "\n\n\n" not in alone
 
 
 @pytest.mark.parametrize(
