@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from nets.fast.memory import memory_format, written_gradient
 from nets.models.blocks import Level
+from nets.models.convolutions import SeparableConv
 from nets.models.transfers import Transfer
 
 
@@ -26,8 +27,11 @@ class FusedLevel(Level):
         """g + (-A) e: then g and A e have one and the same gradient, which is written once."""
         if e is None:
             return g
+        last = self.A
+        if isinstance(last, SeparableConv):
+            e, last = last.depthwise(e), last.pointwise
         # private, but the only way to another weight at the same padding mode
-        return g + cast("Tensor", self.A._conv_forward(e, -self.A.weight, None))
+        return g + cast("Tensor", last._conv_forward(e, -last.weight, None))
 
     def add(self, x: Tensor | None, y: Tensor) -> Tensor:
         """x + y, read by the next residual and by the next sum."""

@@ -26,14 +26,12 @@ from torch.nn import functional as F
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.coefficients import Coefficients, make_coefficients
-from nets.models.options import check_groups, check_kernel, one_of
+from nets.models.convolutions import CONVOLUTIONS, Conv, SeparableConv
+from nets.models.options import check_groups, check_kernel, check_separable, one_of
 from nets.models.paddings import padding_of
 from nets.models.placements import RESIDUALS, Placement, placement_for
 
 FORMS = ("correction", "plain")
-Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
-# by the number of space dimensions
-CONVOLUTIONS: dict[int, type[Conv]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
@@ -53,6 +51,9 @@ class LevelOptions:
         Of the operators A; padding_mode is that of an entry of `PADDINGS` in
         `nets.models.paddings`, such as ``zeros`` or ``circular``. The kernel size is that of
         stem and transfers too.
+    separable
+        Whether the operators A are separable: filters of the channels, then a matrix that mixes
+        them (`nets.models.convolutions`).
     form
         ``correction`` or ``plain``: one function, computed in two ways.
     """
@@ -62,6 +63,7 @@ class LevelOptions:
     kernel_size: int = 3
     groups: int = 1
     padding_mode: str = "zeros"
+    separable: bool = False
     form: str = "correction"
 
     def __post_init__(self) -> None:
@@ -69,12 +71,15 @@ class LevelOptions:
         padding_of(self.padding_mode)  # refuses an unknown one
         one_of(self.form, "form", FORMS)
         check_kernel(self.kernel_size)
+        check_separable(self.separable, self.groups)
 
     def operator(self, channels: int, dim: int = 2) -> Conv:
         """A convolution A of one level in `dim` dimensions: channels kept, "same" padding, no
         bias."""
         check_groups(self.groups, [channels])
         size, groups = self.kernel_size, self.groups
+        if self.separable:
+            return SeparableConv(channels, channels, size, dim=dim, padding_mode=self.padding_mode)
         same: dict[str, Any] = {"padding": size // 2, "padding_mode": self.padding_mode}
         return CONVOLUTIONS[dim](channels, channels, size, groups=groups, bias=False, **same)
 

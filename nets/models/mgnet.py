@@ -32,7 +32,8 @@ class MgNet(MultigridClassifier):
     b
         ``level``: one B per level; ``step``: one per step.
     **options
-        Of `LevelOptions`: placement, residual, kernel_size, groups, padding_mode, form; B has the
+        Of `LevelOptions`: placement, residual, kernel_size, groups, padding_mode, separable,
+        form; B has the
         kernel size, groups and padding of A.
 
     A single step on the last level is refused: there A has no effect on the output.

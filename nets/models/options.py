@@ -37,6 +37,17 @@ def check_groups(groups: Any, channels: Sequence[int]) -> None:
         )
 
 
+def check_separable(separable: Any, groups: int) -> None:
+    """ValueError where it is no flag, or would have groups."""
+    if not isinstance(separable, bool):
+        raise ValueError(f"separable is {separable!r}, allowed are: true, false")
+    if separable and groups > 1:
+        raise ValueError(
+            f"separable convolutions have a filter for each channel and no groups, groups is"
+            f" {groups}; use one of both"
+        )
+
+
 def check_number(value: Any, name: str) -> None:
     """ValueError where it is not a finite number; true and false are none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -37,7 +37,8 @@ class PolyMgNet(MultigridClassifier):
     parameterisation
         ``weights`` or ``roots``, see `nets.models.coefficients`.
     **options
-        Of `LevelOptions`: placement, residual, kernel_size, groups, padding_mode, form.
+        Of `LevelOptions`: placement, residual, kernel_size, groups, padding_mode, separable,
+        form.
 
     A single linear step on the last level is refused: there A has no effect on the output.
     """

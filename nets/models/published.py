@@ -61,6 +61,8 @@ def from_published_state(
         raise ValueError(
             "the published code has a number for every step: coefficients must be 'step'"
         )
+    if overrides.get("separable"):
+        raise ValueError("the published networks have dense operators: separable must be false")
     tensors = _tensors(state)
     for key, value in tensors.items():
         if re.search(r"(conv1|Ablock\.A)\.weight$", key) and value.ndim != 4:

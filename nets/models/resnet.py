@@ -11,14 +11,16 @@ padded with zero channels (``pad``, option A).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nets.models.base import ImageModel
-from nets.models.options import check_groups, check_kernel, one_of, per_level
+from nets.models.convolutions import SeparableConv
+from nets.models.options import check_groups, check_kernel, check_separable, one_of, per_level
 
 
 class Shortcut(nn.Module):
@@ -51,7 +53,8 @@ class Shortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions with norms and relus beside a shortcut, original or pre-activation."""
+    """Two convolutions, dense or separable, with norms and relus beside a shortcut, original or
+    pre-activation."""
 
     def __init__(
         self,
@@ -63,14 +66,16 @@ class BasicBlock(nn.Module):
         preactivation: bool,
         kernel_size: int = 3,
         groups: int = 1,
+        separable: bool = False,
     ) -> None:
         super().__init__()
         same: dict[str, Any] = {"padding": kernel_size // 2, "groups": groups, "bias": False}
+        make: Callable[..., nn.Module] = SeparableConv if separable else partial(nn.Conv2d, **same)
         self.preactivation = preactivation
         self.norm1 = nn.BatchNorm2d(fine if preactivation else coarse)
-        self.conv1 = nn.Conv2d(fine, coarse, kernel_size, stride=stride, **same)
+        self.conv1 = make(fine, coarse, kernel_size, stride=stride)
         self.norm2 = nn.BatchNorm2d(coarse)
-        self.conv2 = nn.Conv2d(coarse, coarse, kernel_size, **same)
+        self.conv2 = make(coarse, coarse, kernel_size)
         self.shortcut = Shortcut(fine, coarse, stride=stride, kind=shortcut, norm=not preactivation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,7 +102,7 @@ class ResNet(ImageModel):
         ``projection`` or ``pad`` (option A).
     preactivation
         The order of norm, relu and convolution.
-    kernel_size, groups
+    kernel_size, groups, separable
         Of the blocks' convolutions (kernel size also of the stem).
     """
 
@@ -112,18 +117,20 @@ class ResNet(ImageModel):
         num_classes: int = 10,
         kernel_size: int = 3,
         groups: int = 1,
+        separable: bool = False,
     ) -> None:
         super().__init__()
         one_of(shortcut, "shortcut", ("projection", "pad"))
         check_kernel(kernel_size)
         check_groups(groups, channels)
+        check_separable(separable, groups)
         pad = kernel_size // 2
         self.stem = nn.Conv2d(in_channels, channels[0], kernel_size, padding=pad, bias=False)
         self.stem_norm = None if preactivation else nn.BatchNorm2d(channels[0])
         self.stages = nn.ModuleList()
         fine = channels[0]
         options: dict[str, Any] = {"shortcut": shortcut, "preactivation": preactivation}
-        options |= {"kernel_size": kernel_size, "groups": groups}
+        options |= {"kernel_size": kernel_size, "groups": groups, "separable": separable}
         for coarse, count in zip(channels, per_level(steps, len(channels), what="steps")):
             stage = []
             for j in range(count):

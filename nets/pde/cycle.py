@@ -39,9 +39,10 @@ from mgtheory.problems.problem import Problem
 from mgtheory.smoothers import DEFAULT, Polynomial, called
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
-from nets.models.blocks import CONVOLUTIONS, Level, SmoothingStep
+from nets.models.blocks import Level, SmoothingStep
 from nets.models.checks import check_generator
 from nets.models.coefficients import Coefficients, make_coefficients
+from nets.models.convolutions import CONVOLUTIONS
 from nets.models.placements import PLACEMENTS
 from nets.pde.device import DeviceHierarchy
 from nets.pde.transfers import GridTransfer, Lift, stencil_of

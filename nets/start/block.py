@@ -27,10 +27,11 @@ from mgtheory import InitialCoefficients
 from mgtheory._checks import check_kind
 from nets.defaults import own_defaults
 from nets.models.base import evaluating
-from nets.models.blocks import CONVOLUTIONS, LevelOptions
+from nets.models.blocks import LevelOptions
 from nets.models.checks import check_generator, check_images
 from nets.models.classifier import levels_of
 from nets.models.coefficients import Coefficients, writing
+from nets.models.convolutions import CONVOLUTIONS
 from nets.models.options import check_counts
 from nets.models.placements import Placement
 from nets.models.registry import level_steps
@@ -78,7 +79,7 @@ class PolynomialBlock(nn.Module):
     coefficients, parameterisation
         As of `PolyMgNet`.
     **options
-        Of `LevelOptions`: residual, kernel_size, groups, padding_mode, form.
+        Of `LevelOptions`: residual, kernel_size, groups, padding_mode, separable, form.
 
     Attributes
     ----------

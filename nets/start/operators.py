@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 
@@ -19,13 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nets.models.blocks import Conv
 from nets.models.coefficients import assign, is_settable
+from nets.models.convolutions import Conv, SeparableConv, TorchConv
 from nets.models.options import check_counts, check_number, one_of
 from nets.models.paddings import padding_of
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectra
 
 MARGIN = 0.1  # of the start `shifted`, relative to the radius
+SMALL = 0.1  # random part of the start `laplacian`
 MEASURED = ("applied", "periodic")  # as the network applies A, or its symbol on a larger grid
 
 
@@ -69,7 +70,7 @@ def operator_spectra(
     return convolution_spectra(list(zip(map(dense_kernel, operators), grids, own)))
 
 
-def _random(operator: Conv, generator: torch.Generator | None) -> Tensor:
+def _random(operator: TorchConv, generator: torch.Generator | None) -> Tensor:
     """Uniform in ±1/sqrt(fan_in), torch's default. With c -> infinity channels the eigenvalues fill
     a disc around 0 of radius 1/sqrt(3) with periodic padding; zero padding takes sqrt((1 + 2 cos(pi
     / (n + 1)))/3) of it for each axis of n points, kernels of 3."""
@@ -87,10 +88,19 @@ def _centre(weight: Tensor) -> tuple[Tensor | int, ...]:
 
 
 def _laplacian(
-    operator: Conv, generator: torch.Generator | None, *, small: float = 0.1, scale: float = 1.0
+    operator: TorchConv,
+    generator: torch.Generator | None,
+    *,
+    small: float = SMALL,
+    scale: float = 1.0,
 ) -> Tensor:
     """scale/(4d) times the (2d+1)-point Laplacian in d dimensions per channel, spectrum (0, scale],
     plus `small` times a random part."""
+    return _stencil(operator, small, scale) + small * _random(operator, generator)
+
+
+def _stencil(operator: TorchConv, small: float, scale: float) -> Tensor:
+    """The Laplacian of that scale for each channel; ValueError for what `laplacian` cannot be."""
     if operator.weight.shape[-1] < 3:
         raise ValueError("operator laplacian needs a kernel of size 3 or more")
     if small < 0 or scale <= 0:
@@ -98,7 +108,7 @@ def _laplacian(
             f"operator laplacian: small is {small}, scale is {scale}; needs small >= 0 and"
             " scale > 0"
         )
-    start = small * _random(operator, generator)
+    start = torch.zeros_like(operator.weight, device="cpu")
     own, within, *centre = _centre(operator.weight)
     start[own, within, *centre] += scale / 2
     for axis, side in itertools.product(range(len(centre)), (-1, 1)):
@@ -109,13 +119,37 @@ def _laplacian(
 
 
 def _shifted(
-    operator: Conv, generator: torch.Generator | None, *, margin: float = MARGIN
+    operator: TorchConv, generator: torch.Generator | None, *, margin: float = MARGIN
 ) -> Tensor:
     """Random; `start_operators` then moves the centre tap, so that Re >= margin * radius on the
     whole spectrum."""
     if margin <= 0:
         raise ValueError(f"operator shifted: margin is {margin}, must be positive")
     return _random(operator, generator)
+
+
+def _separable(
+    operator: SeparableConv,
+    name: str,
+    generator: torch.Generator | None,
+    *,
+    small: float = SMALL,
+    scale: float = 1.0,
+    margin: float = MARGIN,
+) -> tuple[Tensor, Tensor]:
+    """The filters D and the matrix P of a start: as they are made, or the Laplacian as each D and 1
+    plus `small` times a random matrix as P."""
+    if name == "shifted":
+        raise ValueError(
+            "operator shifted adds a multiple of the identity to A, which filters and a matrix of"
+            " channels cannot give: a separable A starts by random, laplacian or keep"
+        )
+    P = _random(operator.pointwise, generator)
+    if name == "random":
+        return math.sqrt(3) * _random(operator.depthwise, generator), P
+    P *= small
+    P[_centre(P)] += 1
+    return _stencil(operator.depthwise, small, scale), P
 
 
 OPERATOR_STARTS: dict[str, Callable[..., Tensor]] = {
@@ -135,6 +169,18 @@ def start_options(name: str) -> set[str]:
     return set(signature(OPERATOR_STARTS[name]).parameters) - {"operator", "generator"}
 
 
+def _set(
+    operator: Conv, name: str, generator: torch.Generator | None, options: Mapping[str, float]
+) -> None:
+    """The weights of A by the start of that name, in place."""
+    if isinstance(operator, SeparableConv):
+        D, P = _separable(operator, name, generator, **options)
+        assign(operator.depthwise, "weight", D)
+        assign(operator.pointwise, "weight", P)
+    else:
+        assign(operator, "weight", OPERATOR_STARTS[name](operator, generator, **options))
+
+
 def start_operators(
     operators: Sequence[Conv],
     name: str,
@@ -152,7 +198,7 @@ def start_operators(
     with torch.no_grad():
         for operator in operators:
             if name != "keep":
-                assign(operator, "weight", OPERATOR_STARTS[name](operator, generator, **options))
+                _set(operator, name, generator, options)
     spectra = operator_spectra(operators, grids, padding)
     if name != "shifted":
         return spectra

@@ -1,0 +1,73 @@
+"""Convolutions of any dimension: torch's, and separable ones,
+
+    (A u)_o = sum_i P_oi (D_i * u_i),
+
+a filter D_i for each channel and a matrix P that mixes the channels at each point. Of c channels
+and a 3 x 3 kernel that is c^2 + 9 c weights in place of 9 c^2, and about a ninth of the operations.
+Neither norm nor activation stands between the two, so that A is linear, the convolution with the
+weight W_oi = P_oi D_i, and has a spectrum. [Chollet 2017, arXiv 1610.02357; Howard et al. 2017,
+arXiv 1704.04861]
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+TorchConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
+# by the number of space dimensions
+CONVOLUTIONS: dict[int, type[TorchConv]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+class SeparableConv(nn.Module):
+    """A depthwise convolution D and behind it a 1 x 1 convolution P, without biases, "same"
+    padding.
+
+    Its parts are drawn as torch draws them, P uniform in ±1/sqrt(c) and D in ±sqrt(3/k) of k taps,
+    which makes the mean of |D_i|^2 one: then its eigenvalues fill, with many channels and periodic
+    padding, the disc of a dense convolution, of radius 1/sqrt(3). (At the frequency theta the
+    variance of the entries of P diag(D_i(theta)) is 1/(3 c) in the mean: the circular law.)
+    """
+
+    groups = 1
+
+    def __init__(
+        self,
+        fine: int,
+        coarse: int,
+        kernel_size: int,
+        *,
+        dim: int = 2,
+        stride: int = 1,
+        padding_mode: str = "zeros",
+    ) -> None:
+        super().__init__()
+        kind = CONVOLUTIONS[dim]
+        same: dict[str, Any] = {"padding": kernel_size // 2, "padding_mode": padding_mode}
+        self.depthwise = kind(
+            fine, fine, kernel_size, stride=stride, groups=fine, bias=False, **same
+        )
+        self.pointwise = kind(fine, coarse, 1, bias=False)
+        self.in_channels, self.out_channels = fine, coarse
+        self.kernel_size, self.padding_mode = self.depthwise.kernel_size, padding_mode
+        self.scale_filters()
+
+    def scale_filters(self) -> None:
+        """From torch's draw of D, uniform in ±1/sqrt(k), to ±sqrt(3/k)."""
+        with torch.no_grad():
+            self.depthwise.weight.mul_(math.sqrt(3))
+
+    @property
+    def weight(self) -> Tensor:
+        """W_oi = P_oi D_i, shape (outputs, inputs, k, ...)."""
+        return self.pointwise.weight * self.depthwise.weight.transpose(0, 1)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """P D u."""
+        return cast("Tensor", self.pointwise(self.depthwise(u)))
+
+
+Conv = TorchConv | SeparableConv

@@ -1,0 +1,183 @@
+"""Separable convolutions: one linear operator with a spectrum, in networks, blocks and starts as a
+dense one is."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import nets
+from nets.fast.fusion import exchanged
+from nets.fast.levels import FusedLevel
+from nets.models.blocks import Level, LevelOptions
+from nets.models.convolutions import CONVOLUTIONS, SeparableConv
+from nets.models.cost import count_flops
+from nets.models.published import from_published_state
+from nets.start.operators import operator_spectra, start_operators
+from nets.training.checkpoint import load_model, save_model
+
+
+def made(channels=5, dim=2, seed=0, **options):
+    torch.manual_seed(seed)
+    return SeparableConv(channels, channels, 3, dim=dim, **options).double()
+
+
+@pytest.mark.parametrize("dim", CONVOLUTIONS)
+@pytest.mark.parametrize("padding_mode", ["zeros", "circular"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_is_the_convolution_with_its_weight(dim, padding_mode, stride):
+    conv = SeparableConv(3, 5, 3, dim=dim, padding_mode=padding_mode, stride=stride).double()
+    assert conv.weight.shape == (5, 3, *[3] * dim)
+    u = torch.randn(2, 3, *[7] * dim, dtype=torch.float64)
+    mode = {"zeros": "constant", "circular": "circular"}[padding_mode]
+    convolve = (F.conv1d, F.conv2d, F.conv3d)[dim - 1]
+    expected = convolve(F.pad(u, [1] * 2 * dim, mode=mode), conv.weight, stride=stride)
+    torch.testing.assert_close(conv(u), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_spectrum_is_that_of_the_matrix_times_the_filters():
+    """At each frequency the eigenvalues of P diag(D_i(theta)), by NumPy's transform of D."""
+    conv, grid = made(padding_mode="circular"), (5, 7)
+    (found,) = operator_spectra([conv], [grid])
+    filters = np.zeros((5, *grid))
+    for i, j in np.ndindex(3, 3):  # torch correlates: the tap at +1 has the phase exp(i theta)
+        filters[:, 1 - i, 1 - j] = conv.depthwise.weight.detach().numpy()[:, 0, i, j]
+    symbols = np.fft.fft2(filters)
+    P = conv.pointwise.weight.detach().numpy()[:, :, 0, 0]
+    expected = [np.linalg.eigvals(P * symbols[:, a, b]) for a, b in np.ndindex(*grid)]
+    by_size = np.sort_complex(np.round(np.ravel(expected), 8))
+    np.testing.assert_allclose(np.sort_complex(np.round(found.values.ravel(), 8)), by_size)
+
+
+@pytest.mark.parametrize("start", ["made", "drawn", "started"])
+def test_starts_with_the_disc_of_a_dense_one(start):
+    """Radius 1/sqrt(3) with periodic padding, as many channels make it, at every frequency."""
+    conv, rng = made(96, padding_mode="circular"), torch.Generator().manual_seed(1)
+    if start == "drawn":
+        model = nets.create_model(
+            "q2",
+            channels=[96],
+            in_channels=1,
+            separable=True,
+            padding_mode="circular",
+            generator=rng,
+        )
+        conv = model.levels[0].A
+    if start == "started":
+        start_operators([conv], "random", [(4, 4)], generator=rng)
+    (found,) = operator_spectra([conv], [(4, 4)])
+    radii = np.abs(found.values).max(axis=-1)
+    np.testing.assert_allclose(radii, 3**-0.5, rtol=0.25)
+    assert np.mean(radii) == pytest.approx(3**-0.5, rel=0.08)
+
+
+def test_weights_and_operations_are_a_ninth():
+    dense, separable = (
+        nets.create_model("q2", channels=[64], in_channels=1, separable=flag)
+        for flag in (False, True)
+    )
+    weights = [
+        sum(p.numel() for p in model.levels[0].A.parameters()) for model in (dense, separable)
+    ]
+    assert weights == [9 * 64**2, 64**2 + 9 * 64]
+    apart = count_flops(dense, (1, 8, 8)) - count_flops(separable, (1, 8, 8))
+    assert apart == 2 * 64 * (weights[0] - weights[1])  # one product with A, two for a multiply-add
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_a_laplacian_of_each_channel(scale):
+    """Without its random part the eigenvalues are the Laplacian's, as often as there are
+    channels."""
+    conv, rng = made(3), torch.Generator().manual_seed(0)
+    options = {"generator": rng, "small": 0.0, "scale": scale}
+    (found,) = start_operators([conv], "laplacian", [(4, 5)], **options)
+    theta, phi = (np.pi * np.arange(1, n + 1) / (n + 1) for n in (4, 5))
+    one = scale * (2 - np.cos(theta)[:, None] - np.cos(phi)) / 4
+    np.testing.assert_allclose(
+        np.sort(found.values.real.ravel()), np.sort(np.repeat(one.ravel(), 3)), atol=1e-7
+    )
+    (found,) = start_operators([conv], "laplacian", [(4, 5)], generator=rng)
+    assert found.least_real > 0  # P is near to 1: where the Laplacian is positive, A is
+    assert abs(found.values.imag).max() > 0
+
+
+def test_a_multiple_of_the_identity_cannot_be_added():
+    with pytest.raises(ValueError, match="shifted adds a multiple of the identity"):
+        start_operators([made()], "shifted", [(4, 4)])
+
+
+@pytest.mark.parametrize("name", ["q4", "g6", "r4", "p3", "mgnet"])
+def test_levels_in_both_forms_and_on_a_gpu_are_one_function(name):
+    """The correction form, the plain one, and the level whose code is generated for a GPU."""
+    options = {"width": 4, "levels": 2, "separable": True, "in_channels": 1}
+    models = [
+        nets.create_model(name, form=form, **options).double() for form in ("plain", "correction")
+    ]
+    if name != "mgnet":
+        nets.initialise(models[0], size=(8, 8))
+    models[1].load_state_dict(models[0].state_dict())
+    models.append(exchanged(models[1], {Level: FusedLevel}))
+    assert type(models[2].levels[0]) is FusedLevel
+    x = torch.randn(4, 1, 8, 8, dtype=torch.float64)
+    for model in models[1:]:
+        torch.testing.assert_close(model(x), models[0](x), rtol=1e-10, atol=1e-10)
+    loss = models[2](x).square().sum()
+    loss.backward()
+    for name, p in models[1].named_parameters():  # the twin's tensors are the model's own
+        if ".A." in name:
+            assert p.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ["q2", "mgnet", "resnet8", "preact_resnet18"])
+def test_is_saved_and_drawn_like_any_other(name, tmp_path):
+    options = {"width": 4 if "18" not in name else 0.0625, "in_channels": 1, "separable": True}
+    model, twin = (
+        nets.create_model(name, generator=torch.Generator().manual_seed(3), **options)
+        for _ in range(2)
+    )
+    for one, other in zip(model.state_dict().values(), twin.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    filters = [m.depthwise.weight for m in model.modules() if isinstance(m, SeparableConv)]
+    assert filters
+    assert all(torch.equal(D, D.clamp(-(3**-0.5), 3**-0.5)) for D in filters)
+    assert max(D.abs().max().item() for D in filters) > 0.5 * 3**-0.5
+    save_model(tmp_path / "one", model)
+    x = torch.randn(2, 1, 8, 8)
+    assert torch.equal(load_model(tmp_path / "one")(x), model.eval()(x))
+
+
+@pytest.mark.parametrize(("dim", "size"), [(1, (12,)), (2, (5, 6)), (3, (3, 4, 3))])
+def test_blocks_start_from_its_spectrum(dim, size):
+    """max |q| is 8 over the eigenvalues of the matrix of A, assembled by unit vectors."""
+    torch.manual_seed(dim)
+    block = nets.PolynomialBlock(3, "q4", "plain", start_size=size, separable=True, dim=dim)
+    n = 3 * int(np.prod(size))
+    A = block.level.A.double()(torch.eye(n, dtype=torch.float64).reshape(n, 3, *size))
+    eigenvalues = np.linalg.eigvals(A.detach().reshape(n, n).T.numpy())
+    assert block.report.radius == pytest.approx(np.abs(eigenvalues).max(), rel=1e-5)
+    q = block.level.polynomial()
+    assert np.abs(q(eigenvalues)).max() == pytest.approx(block.report.max_modulus, rel=1e-4)
+    b = block.report.radius
+    assert np.abs(q(-b)) == pytest.approx(8.0, rel=1e-4)  # equal roots on the disc
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("q2", {"separable": 1}, "separable is 1, allowed are: true, false"),
+        ("resnet18", {"separable": "yes"}, "separable is 'yes', allowed are: true, false"),
+        ("q2", {"separable": True, "groups": 2}, "no groups, groups is 2; use one of both"),
+        ("resnet20", {"separable": True, "groups": 2}, "no groups, groups is 2; use one of both"),
+    ],
+)
+def test_what_is_none_is_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        nets.create_model(name, **options)
+    if name == "q2":
+        with pytest.raises(ValueError, match=message):
+            LevelOptions(**options)
+
+
+def test_published_networks_are_dense():
+    with pytest.raises(ValueError, match="have dense operators: separable must be false"):
+        from_published_state({"conv1.weight": torch.zeros(1)}, separable=True)
