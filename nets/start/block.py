@@ -37,7 +37,7 @@ from nets.models.placements import Placement
 from nets.models.registry import level_steps
 from nets.start.features import Features
 from nets.start.initialise import fitted, start_level
-from nets.start.operators import start_operators, start_options
+from nets.start.operators import check_separable_start, start_operators, start_options
 from nets.start.report import LevelReport
 from nets.start.scheme import Scheme
 from nets.start.schemes import find_scheme, scheme_text
@@ -136,6 +136,7 @@ class PolynomialBlock(nn.Module):
             last=True,
             dim=dim,
         )
+        check_separable_start([self.level.A], operator)
         self.dim, self.operator = dim, operator
         self.report: LevelReport | None = None
         # a number, of which `torch.optim.swa_utils` can take means: not 0 where one was started

@@ -36,7 +36,7 @@ from nets.settings import DEFAULT_SCHEME
 from nets.start.factors import GENERAL, level_factors
 from nets.start.features import Features, fitted_amplification
 from nets.start.jacobian import jacobian_norms
-from nets.start.operators import level_grids, start_operators, start_options
+from nets.start.operators import check_separable_start, level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
 from nets.start.scheme import Notes, Rng, Scheme
 from nets.start.schemes import find_scheme, scheme_text
@@ -191,6 +191,7 @@ def resolve_start(
             f"operator {operator} starts the operators A of multigrid levels and {name} has none;"
             " use random"
         )
+    check_separable_start([level.A for level in levels], operator)
     return chosen, for_operator
 
 

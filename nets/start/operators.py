@@ -135,15 +135,9 @@ def _separable(
     *,
     small: float = SMALL,
     scale: float = 1.0,
-    margin: float = MARGIN,
 ) -> tuple[Tensor, Tensor]:
     """The filters D and the matrix P of a start: as they are made, or the Laplacian as each D and 1
     plus `small` times a random matrix as P."""
-    if name == "shifted":
-        raise ValueError(
-            "operator shifted adds a multiple of the identity to A, which filters and a matrix of"
-            " channels cannot give: a separable A starts by random, laplacian or keep"
-        )
     P = _random(operator.pointwise, generator)
     if name == "random":
         return math.sqrt(3) * _random(operator.depthwise, generator), P
@@ -167,6 +161,15 @@ def start_options(name: str) -> set[str]:
             f"unknown operator start {name!r}, known are: {', '.join(OPERATOR_STARTS)}"
         )
     return set(signature(OPERATOR_STARTS[name]).parameters) - {"operator", "generator"}
+
+
+def check_separable_start(operators: Sequence[Conv], name: str) -> None:
+    """ValueError where one of them is separable and cannot start so."""
+    if name == "shifted" and any(isinstance(operator, SeparableConv) for operator in operators):
+        raise ValueError(
+            "operator shifted adds a multiple of the identity to A, which filters and a matrix of"
+            " channels cannot give: a separable A starts by random, laplacian or keep"
+        )
 
 
 def _set(
@@ -193,6 +196,7 @@ def start_operators(
     """Set the weights of every A by the start of that name, in place, and return their spectra on
     the grids; ValueError for an unknown name, or an option's value that does not fit."""
     start_options(name)
+    check_separable_start(operators, name)
     for option, value in options.items():
         check_number(value, f"operator {name}: {option}")
     with torch.no_grad():

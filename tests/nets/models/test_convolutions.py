@@ -13,6 +13,7 @@ from nets.models.blocks import Level, LevelOptions
 from nets.models.convolutions import CONVOLUTIONS, SeparableConv
 from nets.models.cost import count_flops
 from nets.models.published import from_published_state
+from nets.start.initialise import resolve_start
 from nets.start.operators import operator_spectra, start_operators
 from nets.training.checkpoint import load_model, save_model
 
@@ -102,8 +103,16 @@ def test_a_laplacian_of_each_channel(scale):
 
 
 def test_a_multiple_of_the_identity_cannot_be_added():
-    with pytest.raises(ValueError, match="shifted adds a multiple of the identity"):
+    """Said before a run begins, as by a network without weights."""
+    message = "shifted adds a multiple of the identity"
+    with pytest.raises(ValueError, match=message):
         start_operators([made()], "shifted", [(4, 4)])
+    with pytest.raises(ValueError, match=message):
+        nets.PolynomialBlock(3, operator="shifted", separable=True)
+    with torch.device("meta"):
+        model = nets.create_model("q2", width=4, separable=True)
+    with pytest.raises(ValueError, match=message):
+        resolve_start(model, "bounded", "shifted", {})
 
 
 @pytest.mark.parametrize("name", ["q4", "g6", "r4", "p3", "mgnet"])
