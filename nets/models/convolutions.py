@@ -11,10 +11,8 @@ arXiv 1704.04861]
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 TorchConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
@@ -26,10 +24,10 @@ class SeparableConv(nn.Module):
     """A depthwise convolution D and behind it a 1 x 1 convolution P, without biases, "same"
     padding.
 
-    Its parts are drawn as torch draws them, P uniform in ±1/sqrt(c) and D in ±sqrt(3/k) of k taps,
-    which makes the mean of |D_i|^2 one: then its eigenvalues fill, with many channels and periodic
-    padding, the disc of a dense convolution, of radius 1/sqrt(3). (At the frequency theta the
-    variance of the entries of P diag(D_i(theta)) is 1/(3 c) in the mean: the circular law.)
+    Its parts are drawn as torch draws them, P uniform in ±1/sqrt(c) and D in ±1/sqrt(k) of k taps:
+    then its eigenvalues fill, with many channels and periodic padding, a disc around 0 of radius
+    1/3. (At the frequency theta the entries of P diag(D_i(theta)) have the variance 1/(9 c) in the
+    mean.)
     """
 
     groups = 1
@@ -53,12 +51,6 @@ class SeparableConv(nn.Module):
         self.pointwise = kind(fine, coarse, 1, bias=False)
         self.in_channels, self.out_channels = fine, coarse
         self.kernel_size, self.padding_mode = self.depthwise.kernel_size, padding_mode
-        self.scale_filters()
-
-    def scale_filters(self) -> None:
-        """From torch's draw of D, uniform in ±1/sqrt(k), to ±sqrt(3/k)."""
-        with torch.no_grad():
-            self.depthwise.weight.mul_(math.sqrt(3))
 
     @property
     def weight(self) -> Tensor:

@@ -17,7 +17,6 @@ from torch import nn
 
 from nets.models.base import FeatureMaps, ImageModel
 from nets.models.checks import check_generator
-from nets.models.convolutions import SeparableConv
 from nets.models.mgnet import MgNet
 from nets.models.options import level_channels, per_level
 from nets.models.polymgnet import PolyMgNet
@@ -207,7 +206,7 @@ def _built(
 
 def reset_weights(model: nn.Module, *, generator: torch.Generator | None = None) -> None:
     """Draw every convolution and linear layer anew: uniform in ±1/sqrt(fan_in), torch's default,
-    from one generator; filters of a separable one in sqrt(3) times that.
+    from one generator.
 
     Norms go back to weight 1, bias 0 and fresh statistics; polynomial coefficients stay.
     """
@@ -220,6 +219,3 @@ def reset_weights(model: nn.Module, *, generator: torch.Generator | None = None)
                     module.bias.uniform_(-bound, bound, generator=generator)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
-    for module in model.modules():
-        if isinstance(module, SeparableConv):
-            module.scale_filters()

@@ -140,7 +140,7 @@ def _separable(
     plus `small` times a random matrix as P."""
     P = _random(operator.pointwise, generator)
     if name == "random":
-        return math.sqrt(3) * _random(operator.depthwise, generator), P
+        return _random(operator.depthwise, generator), P
     P *= small
     P[_centre(P)] += 1
     return _stencil(operator.depthwise, small, scale), P

@@ -51,8 +51,8 @@ def test_spectrum_is_that_of_the_matrix_times_the_filters():
 
 
 @pytest.mark.parametrize("start", ["made", "drawn", "started"])
-def test_starts_with_the_disc_of_a_dense_one(start):
-    """Radius 1/sqrt(3) with periodic padding, as many channels make it, at every frequency."""
+def test_random_ones_fill_a_disc(start):
+    """Of radius 1/3 with periodic padding, as many channels make it, at every frequency."""
     conv, rng = made(96, padding_mode="circular"), torch.Generator().manual_seed(1)
     if start == "drawn":
         model = nets.create_model(
@@ -68,8 +68,8 @@ def test_starts_with_the_disc_of_a_dense_one(start):
         start_operators([conv], "random", [(4, 4)], generator=rng)
     (found,) = operator_spectra([conv], [(4, 4)])
     radii = np.abs(found.values).max(axis=-1)
-    np.testing.assert_allclose(radii, 3**-0.5, rtol=0.25)
-    assert np.mean(radii) == pytest.approx(3**-0.5, rel=0.08)
+    np.testing.assert_allclose(radii, 1 / 3, rtol=0.25)
+    assert np.mean(radii) == pytest.approx(1 / 3, rel=0.08)
 
 
 def test_weights_and_operations_are_a_ninth():
@@ -148,8 +148,8 @@ def test_is_saved_and_drawn_like_any_other(name, tmp_path):
         assert torch.equal(one, other)
     filters = [m.depthwise.weight for m in model.modules() if isinstance(m, SeparableConv)]
     assert filters
-    assert all(torch.equal(D, D.clamp(-(3**-0.5), 3**-0.5)) for D in filters)
-    assert max(D.abs().max().item() for D in filters) > 0.5 * 3**-0.5
+    assert all(torch.equal(D, D.clamp(-1 / 3, 1 / 3)) for D in filters)
+    assert max(D.abs().max().item() for D in filters) > 0.3
     save_model(tmp_path / "one", model)
     x = torch.randn(2, 1, 8, 8)
     assert torch.equal(load_model(tmp_path / "one")(x), model.eval()(x))
