@@ -64,8 +64,9 @@ class Study:
 
     @property
     def results(self) -> Iterator[tuple[Run, Mapping[str, Any]]]:
-        """The runs that are finished, each with its row, or with the summary in its folder."""
-        known = self.rows.known if self.rows else {}
+        """The runs that are not `missing`, each with its row, here or beside, or with the summary
+        in its folder."""
+        known = self.rows.elsewhere | self.rows.known if self.rows else {}
         for run in self.runs:
             if run.digest in known:
                 yield run, known[run.digest]
