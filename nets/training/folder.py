@@ -276,9 +276,18 @@ class Busy(FileExistsError):
     """Another process is training in the folder."""
 
 
+def check_idle(out: Path) -> None:
+    """Busy for a begun run that another process trains, whose other refusals name ways on that
+    would be refused too."""
+    if (out / "config.json").is_file():
+        with lock_run(out, shared=True):
+            pass
+
+
 @contextmanager
-def lock_run(out: Path) -> Iterator[None]:
-    """Holds the folder for one process, until it ends; Busy where another is at work."""
+def lock_run(out: Path, *, shared: bool = False) -> Iterator[None]:
+    """Holds the folder for one process, until it ends; Busy where another is at work. `shared`, for
+    the processes of one run, each of which looks: they are not in each other's way."""
     try:
         import fcntl
     except ImportError:  # no such locks on this platform
@@ -288,9 +297,12 @@ def lock_run(out: Path) -> Iterator[None]:
     handle = os.open(out, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"{out}: another process is training in this folder") from None
+            raise Busy(
+                f"{out}: another process is training in this folder; wait until it ends, stop it"
+                " (its state is saved), or give another folder"
+            ) from None
         except OSError:  # a file system without locks
             pass
         yield
