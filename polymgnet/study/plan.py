@@ -283,7 +283,8 @@ def load_study(
     named = data.get("out")
     where = out or (Path(named, scale or "") if isinstance(named, str) else None)
     if where is None:
-        raise _wrong(path, f"out is {named!r}, must name a folder (or give --out)")
+        given = "there is no out, it" if named is None else f"out is {named!r},"
+        raise _wrong(path, f"{given} must name a folder (or give --out)")
     check_folder(where)
     grid = _grid(path, data)
     if data["report"]:

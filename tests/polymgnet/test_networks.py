@@ -341,6 +341,7 @@ def test_a_derived_polynomial_is_exported_with_what_it_needs(run, refused, tmp_p
         ("export {run} --out x --to torch --lmax 2", "--lmax belongs to a polynomial's engine"),
         ("export {run}/config.json --out x --to petsc", "not a file of initial coefficients"),
         ("export {run}/config.json --out x", "config.json is a file; onnx takes a run folder"),
+        ("export {run} --out net.tflite", "net.tflite, a network's name ends in .onnx or .pt2"),
         ("export missing --out x --to petsc", "there is no file missing"),
         ("predict {run} missing.png", "missing.png: No such file or directory"),
         ("predict {run} {run}/config.json", "not a readable image (allowed are PNG"),
