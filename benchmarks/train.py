@@ -45,7 +45,7 @@ from nets.data.sources import SOURCES, DataSet
 from nets.models.registry import model_options
 from nets.settings import TrainConfig
 from nets.training.build import build
-from nets.training.folder import environment
+from nets.training.environment import environment
 from nets.training.launch import launched_fabric
 from nets.training.run import flops_per_image
 from nets.training.train import _settings

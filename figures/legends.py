@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 LEAST_LINE = 10  # letters of a line
 SIZES = (0.85, 0.7, 0.55)  # of the letters, as parts of what the settings ask for
 SMALLEST = 6.0  # typographic points
+SLOT = "above the axes"
 
 
 def entries_of(axes: Iterable[Axes]) -> dict[str, Any]:
@@ -60,6 +62,20 @@ def fitted(
         legend = _in_columns(add, some, width, most, fontsize=sizes[-1], **place)
         tall = legend.get_window_extent().height
     return legend
+
+
+def titles_above(ax: Axes, legend: Legend) -> None:
+    """A title of these axes, whenever it is set, stands above their legend: matplotlib puts one
+    above whatever axes are inset, and knows of no legend. These are empty, and as high as it."""
+    for inset in [one for one in ax.child_axes if one.get_label() == SLOT]:
+        inset.remove()  # of an earlier legend
+    made: Any = ax.get_figure()
+    top: Any = ax.transAxes
+    tall = (legend.get_window_extent().y1 - ax.get_window_extent().y1) / made.dpi
+    inches = made.dpi_scale_trans + ScaledTranslation(0.0, 1.0, top)
+    slot = ax.inset_axes((0.0, 0.0, 1.0, tall), transform=inches, label=SLOT)
+    slot.set_axis_off()
+    slot.set_in_layout(False)
 
 
 def _in_columns(

@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from numpy.typing import NDArray
 
-from figures.legends import entries_of, fitted
+from figures.legends import entries_of, fitted, titles_above
 from mgtheory._files import write_atomically
 from mgtheory.families import FAMILIES
 
@@ -265,8 +265,9 @@ def finished(ax: Axes, xlabel: str, ylabel: str, *, legend: bool) -> Axes:
     ax.apply_aspect()
     slot = ax.get_position(original=True).transformed(made.transSubfigure)
     place: Any = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
-    fitted(ax.legend, entries, slot.x1 - ax.get_window_extent().x0, tall, **place)
+    shown = fitted(ax.legend, entries, slot.x1 - ax.get_window_extent().x0, tall, **place)
     engine.execute(made.figure)  # axes of one scale move once more
+    titles_above(ax, shown)
     return ax
 
 

@@ -272,7 +272,7 @@ def check_page(path: Path | None, *, force: bool) -> None:
     if path is None:
         return
     if path.suffix != ".html":
-        raise ValueError(f"--report is {path}, a name ends in .html")
+        raise ValueError(f"--report is {path}, the name of a page ends in .html")
     refuse_existing(path, force=force)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from polymgnet.options import CLICK
 from polymgnet.packages import Shadowed
 from polymgnet.wording import worded
 
@@ -33,8 +34,14 @@ GO_ON = "finished work and any checkpoints are kept, the same command goes on"
 # as a shell has them: 128 and the number of SIGINT, of SIGPIPE
 INTERRUPTED, BROKEN_PIPE = 130, 141
 FAULT = 70  # of the program
-# the common base of all usage errors, wherever this typer keeps it
-CLICK = typer.BadParameter.__mro__[2]
+# how typer tells of a word that is no value of its option, and how every other line does
+CHECKED = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "allowed is a whole"
+    " number",
+    "Input should be a valid number, unable to parse string as a number": "allowed is a number",
+    "Input should be": "must be",
+}
 
 
 class Failure(Exception):
@@ -137,7 +144,9 @@ def _end(error: Exception) -> tuple[int, str]:
         path = "polymgnet" if context is None else context.command_path
         # pydantic's, whose value typer leaves out
         checked: list[Any] = getattr(error.__cause__, "errors", list)()
-        line = line.replace("Value error, ", "").rstrip(".")
+        for theirs, ours in CHECKED.items():
+            line = line.replace(theirs, ours)
+        line = line.rstrip(".")
         given = "".join(f", got {f['input']!r}" for f in checked if repr(f["input"]) not in line)
         return int(getattr(error, "exit_code", 2)), f"{line}{given} (see {path} --help)"
     if isinstance(error, WRONG_VALUE) or getattr(error, "errno", None) in NO_NAME:

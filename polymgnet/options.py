@@ -10,6 +10,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+# the common base of all usage errors, wherever this typer keeps it
+CLICK: Any = typer.BadParameter.__mro__[2]
+
 # {name} in a help text -> where the registered names stand ("module:attribute", a collection or a
 # function that returns one); read only when help is shown, so that starting stays quick
 NAMES = {
@@ -76,7 +79,11 @@ class Command(TyperCommand):
                 "--import stands before the command: polymgnet --import FILE.py"
                 f" {ctx.info_name} ..."
             )
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except CLICK as error:
+            error.ctx = ctx  # of an option without its value click names no command to ask
+            raise
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """What a shell offers, its hints without the registries' names, whose imports take time."""

@@ -6,7 +6,8 @@
 # FILEs are studies/*.toml with a scale of that name, all of them by default, in this order: what is
 # missing of the first before the second. Rows are added to studies/rows as runs finish; commit them,
 # and the same command goes on from there on any machine. When the time is over, runs that are on
-# their way save their state in their folders.
+# their way save their state in their folders. How many runs a file misses, and about how long they
+# take, says `polymgnet study FILE --scale gpu --status`.
 #
 # POLYMGNET    the command, if it is not polymgnet
 # SCALE        another scale (gpu)

@@ -1,6 +1,7 @@
 """The site that `make docs` has built: every link leads somewhere, no page is empty, nothing is
 fetched from a network; with --browser, in headless Chromium at the widths of a phone, a tablet and
-a screen, nothing is wider than the window and every formula is drawn.
+a screen, nothing is wider than the window, every formula is drawn, and no option in a table is
+broken.
 
     python tests/site.py build/docs [--browser] [--keep DIR]
 
@@ -35,7 +36,9 @@ addEventListener("load", () => setTimeout(() => {
   const wide = root.scrollWidth <= root.clientWidth ? [] : [...document.body.querySelectorAll("*")]
     .filter(e => e.getBoundingClientRect().right > root.clientWidth + 1).slice(0, 4)
     .map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 40));
-  parent.postMessage({name: window.name, width: innerWidth, flat, wide,
+  const broken = [...document.querySelectorAll("td code .pre")]
+    .filter(e => e.getClientRects().length > 1).map(e => e.textContent);
+  parent.postMessage({name: window.name, width: innerWidth, flat, wide, broken,
     over: root.scrollWidth - root.clientWidth,
     math: document.querySelectorAll("math").length}, "*");
 }, 100));
@@ -126,6 +129,8 @@ def in_browser(folder, work):
                 where = f"{one['name']} at {one['width']}"
                 if one["over"] > 0:
                     yield f"{where}: {one['over']} px too wide: {one['wide']}"
+                if one["broken"]:
+                    yield f"{where}: in two lines of a table: {one['broken'][:3]}"
                 if one["flat"]:
                     yield f"{where}: formulas that are not drawn: {one['flat'][:3]}"
     finally:

@@ -9,26 +9,12 @@ from typing import Any
 
 from analysis.numbers import number
 from analysis.stats import Estimate, rank_correlation
-from analysis.studies.grid import LEVEL, Cell, Grid, Place, Test, place_of
+from analysis.studies.grid import LEVEL, Cell, Grid, Place, Test
 from analysis.studies.question import COSTS, MEASURES, STARTS, Measure, Question
 
 
-def scale_text(
-    grid: Grid,
-    question: Question,
-    *,
-    points: Sequence[Mapping[str, Any]],
-    there: str = "have rows",
-) -> str:
-    """One scale of a study: how much of it is there, tables, tests and findings.
-
-    Parameters
-    ----------
-    points
-        Of the grid, of all runs that the scale asks for.
-    there
-        What the runs of the grid are said to have.
-    """
+def scale_text(grid: Grid, question: Question) -> tuple[str, str]:
+    """One scale of a study: its findings, and the tables and tests that they follow from."""
     findings: list[str] = []
     parts: list[str] = []
 
@@ -51,71 +37,7 @@ def scale_text(
     elif question.along_starts:
         for name in grid.starts:
             add(*start_text(grid, question, name), STARTS[name].title)
-    first = [progress_text(grid, question, points=points, there=there), "\n".join(findings)]
-    return "\n\n".join(part for part in [*first, *parts] if part)
-
-
-def progress_text(
-    grid: Grid,
-    question: Question,
-    *,
-    points: Sequence[Mapping[str, Any]],
-    there: str = "have rows",
-) -> str:
-    """How many runs there are, by what, and what those that are left will take."""
-    rows = [row for cells in grid.cells.values() for cell in cells.values() for row in cell.rows]
-    text = f"{len(rows):,} of {len(points):,} runs {there}"
-    if len(rows) < len(points):
-        text += (
-            f"; {len(points) - len(rows):,} are left to run{_time_left(grid, question, points)}."
-            " The number of seeds stands behind each mean"
-        )
-    by = Counter(
-        f"{row['device']}, {row['threads']} threads, torch {row['torch']}, revision"
-        f" {row['revision']}"
-        for row in rows
-        if "device" in row
-    )
-    if by:
-        text += f". By: {'; '.join(f'{name} ({count})' for name, count in by.items())}"
-    return f"{text}."
-
-
-def _time_left(grid: Grid, question: Question, points: Sequence[Mapping[str, Any]]) -> str:
-    """What the runs without a row will take: each as long as those of the same value and place
-    did, else of the same place, else of the same value along the axis; a run of q32 is no mean of
-    q2 to q16."""
-    times: dict[Any, list[float]] = {}
-
-    def like(place: Place, value: str) -> list[Any]:
-        along = [dict(place).get(question.along)] if question.along else []
-        return [(place, value), place, *along]
-
-    for place, cells in grid.cells.items():
-        for value, cell in cells.items():
-            for row in cell.rows:
-                if "seconds" in row:
-                    for key in like(place, value):
-                        times.setdefault(key, []).append(float(row["seconds"]))
-    asked = Counter(
-        (place_of(point, grid.compare), str(point.get(grid.compare, ""))) for point in points
-    )
-    seconds, timed, left = 0.0, 0, 0
-    for (place, value), count in asked.items():
-        there = grid.cells.get(place, {}).get(value)
-        count -= len(there.rows) if there else 0
-        known = next((times[key] for key in like(place, value) if key in times), None)
-        left += count
-        if known is not None:
-            timed += count
-            seconds += count * sum(known) / len(known)
-    if not timed:
-        return ""
-    text = f", some {seconds / 3600:.2g} hours of one process"
-    if timed < left:
-        axis = axis_text(question.along or grid.compare)
-        text += f" for {timed:,} of them; the other {left - timed:,} are at a {axis} without a time"
-    return text
+    return "\n".join(findings), "\n\n".join(part for part in parts if part)
 
 
 def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> str:

@@ -19,17 +19,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
 
@@ -276,9 +272,18 @@ class Busy(FileExistsError):
     """Another process is training in the folder."""
 
 
+def check_idle(out: Path) -> None:
+    """Busy for a begun run that another process trains, whose other refusals name ways on that
+    would be refused too."""
+    if (out / "config.json").is_file():
+        with lock_run(out, shared=True):
+            pass
+
+
 @contextmanager
-def lock_run(out: Path) -> Iterator[None]:
-    """Holds the folder for one process, until it ends; Busy where another is at work."""
+def lock_run(out: Path, *, shared: bool = False) -> Iterator[None]:
+    """Holds the folder for one process, until it ends; Busy where another is at work. `shared`, for
+    the processes of one run, each of which looks: they are not in each other's way."""
     try:
         import fcntl
     except ImportError:  # no such locks on this platform
@@ -288,9 +293,12 @@ def lock_run(out: Path) -> Iterator[None]:
     handle = os.open(out, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"{out}: another process is training in this folder") from None
+            raise Busy(
+                f"{out}: another process is training in this folder; wait until it ends, stop it"
+                " (its state is saved), or give another folder"
+            ) from None
         except OSError:  # a file system without locks
             pass
         yield
@@ -306,35 +314,3 @@ def write_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     write_atomically(path, text.getvalue())
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """Revision of the code, versions, device and cores: what the numbers are judged by."""
-    name = platform.processor() or platform.machine()
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    return {
-        "revision": _revision(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "device": f"{device.type} ({name})",
-        "threads": torch.get_num_threads(),
-        "host": platform.system(),
-    }
-
-
-def _revision() -> str:
-    """The git revision with a plus where sources were changed; outside of git the version."""
-    home = Path(__file__).resolve().parents[2]
-    describe = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
-    # GIT_DIR and its kin would name another repository, as within a hook
-    names = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    with suppress(OSError, subprocess.SubprocessError):
-        # an installed package may lie in a repository that is not its own
-        if (home / ".git").exists():
-            return subprocess.check_output(
-                describe, cwd=home, env=names, text=True, timeout=10, stderr=subprocess.DEVNULL
-            ).strip()
-    with suppress(PackageNotFoundError):
-        return f"polymgnet {version('polymgnet')}"
-    return "unknown"

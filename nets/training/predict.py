@@ -324,8 +324,8 @@ def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evalu
     """A classifier in eval mode on a part of a data set: ``train``, ``validation``, ``test`` or
     ``all``.
 
-    The classes are told by their names: the data may have fewer of them, or in another order. Grey
-    images are repeated for a network of several channels.
+    The classes are told by their names: the data may have fewer of them, or in another order.
+    Images are brought to the channels of the network as `Classifier.probabilities` does.
 
     Raises
     ------
@@ -340,7 +340,7 @@ def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evalu
         raise ValueError(
             f"{data.name} has the class {strange[0]!r}; the network knows {', '.join(known)}"
         )
-    if data.shape[0] not in (1, channels):
+    if data.shape[0] not in (1, channels) and (data.shape[0], channels) != (3, 1):
         raise ValueError(
             f"{data.name} has images of {data.shape[0]} channels; the network takes {channels}"
         )
@@ -350,7 +350,10 @@ def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evalu
     loss, top5 = 0.0, 0
     taken, sure = list[NDArray[np.int64]](), list[NDArray[np.float64]]()
     for part_of in np.array_split(np.arange(len(chosen)), -(-len(chosen) // BATCH)):
-        images = np.repeat(data.images[chosen[part_of]], channels // data.shape[0], axis=1)
+        images = data.images[chosen[part_of]]
+        if data.shape[0] > channels:
+            images = np.stack([_with_channels(one.transpose(1, 2, 0), channels) for one in images])
+        images = np.repeat(images, channels // images.shape[1], axis=1)
         scores = classifier._scores(images).cpu()
         truth = torch.from_numpy(labels[part_of])
         loss += float(F.cross_entropy(scores.double(), truth, reduction="sum"))

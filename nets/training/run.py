@@ -24,7 +24,8 @@ from nets.settings import TrainConfig
 from nets.start.report import InitReport, roots_at_guard
 from nets.training.bursts import bursts
 from nets.training.checkpoint import Checkpoints, save_model
-from nets.training.folder import Summary, environment, write_metrics
+from nets.training.environment import environment
+from nets.training.folder import Summary, write_metrics
 from nets.training.history import History
 from nets.training.notebook import Bar, in_notebook
 from nets.training.predict import DataFacts

@@ -19,7 +19,14 @@ from nets.data.sources import DataSet, load_data
 from nets.defaults import own_defaults
 from nets.settings import TrainConfig, TrainSection
 from nets.training.build import begun_model, build, with_norms
-from nets.training.folder import Summary, check_run, lock_run, prepare_run, read_summary
+from nets.training.folder import (
+    Summary,
+    check_idle,
+    check_run,
+    lock_run,
+    prepare_run,
+    read_summary,
+)
 from nets.training.launch import launched_fabric, together
 from nets.training.predict import check_data
 from nets.training.run import Run
@@ -91,6 +98,7 @@ def train(
         together(),
     ):
         torch.manual_seed(config.train.seed)
+        check_idle(out)  # before data and spectra too: a study asks again and again
         state = check_run(out, config, resume=resume, force=force)
         if state == "finished":
             summary = read_summary(out)
@@ -98,9 +106,6 @@ def train(
                 print(f"{out}: finished before, nothing was done", file=sys.stderr)
             return summary
         fabric = launched_fabric(config.train, request)
-        if state == "resume" and fabric.global_rank == 0:
-            with lock_run(out):  # a study asks again and again: refused before data and spectra
-                pass
         # the first rank decodes and caches the data, the others read the cache
         if fabric.global_rank > 0:
             fabric.barrier("data")

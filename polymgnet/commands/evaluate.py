@@ -32,8 +32,9 @@ def evaluate(
     An image of a folder has its name, another its index in `load_data(NAME).images`. With --json
     there is the confusion matrix: class, answer, number of images. A network of more than ten
     classes has a top-5 accuracy beside it: the class is among the five highest scores. Images of
-    other data in a folder are scaled and cut to the size of the run's. The interval is what the
-    number of images allows (95 %, Wilson); it knows nothing of another training.
+    other data in a folder are scaled and cut to the size of the run's, and brought to its channels,
+    as predict does. The interval is what the number of images allows (95 %, Wilson); it knows
+    nothing of another training.
 
     Example: polymgnet evaluate runs/q2 --data folder:others
     """
@@ -43,7 +44,13 @@ def evaluate(
     classifier = nets.load_classifier(run)
     given, others = _data(run, data, classifier.size)
     part = part or ("all" if others else "test")
-    found = measured(classifier, nets.load_data(**given), part)
+    images, channels = nets.load_data(**given), len(classifier.mean)
+    found = measured(classifier, images, part)
+    if images.shape[0] != channels:
+        how = "colours are taken as their luminance" if channels == 1 else "grey is repeated"
+        console.note(
+            f"{images.name} has {images.shape[0]} channels, the network takes {channels}: {how}"
+        )
     if as_json:
         console.emit({"run": run, "data": given["name"], "part": part, **_numbers(found)})
     else:

@@ -120,7 +120,7 @@ def export(
     if to not in (None, *kinds()):
         raise ValueError(f"--to: {to!r} is not one of {', '.join(map(repr, kinds()))}")
     console.refuse_existing(out, force=force)
-    to = to or ("torch" if out.suffix == ".pt2" else "onnx")
+    to = to or ("onnx" if source.is_file() else _kind_of(out))
     if to in READERS:
         if source.is_file():
             raise ValueError(
@@ -150,6 +150,16 @@ def export(
     console.say(f"{out}: {made.form}{norms}")
     for file in files[1:]:
         console.say(f"{file}: what it needs beside it")
+
+
+def _kind_of(out: Path) -> str:
+    """What the name of a network's file says; ValueError for an ending that says nothing."""
+    if out.suffix not in (found := {"": "onnx", ".onnx": "onnx", ".pt2": "torch"}):
+        raise ValueError(
+            f"--out is {out}, a network's name ends in .onnx or .pt2; --to says what is written"
+            " under another"
+        )
+    return found[out.suffix]
 
 
 def _network(run: Path, out: Path, to: str, *, as_json: bool) -> None:

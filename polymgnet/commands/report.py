@@ -56,7 +56,7 @@ def report(
     Example: polymgnet report runs/q2
     """
     if out is not None and out.suffix != ".html":
-        raise ValueError(f"--out is {out}, a name ends in .html")
+        raise ValueError(f"--out is {out}, the name of a page ends in .html")
     if out is not None and out.exists():
         console.refuse_existing(out, force=force)
     runs, default, labels = folders(given, scale=scale)

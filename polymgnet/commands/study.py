@@ -60,7 +60,12 @@ def study(
         ),
     ] = None,
     status: Annotated[
-        bool, option("--status", "Train nothing: list where every run and its job stand.")
+        bool,
+        option(
+            "--status",
+            "Train nothing (a dry run): list where every run and its job stand, how many are left,"
+            " and how long those will take.",
+        ),
     ] = False,
     cancel: Annotated[
         bool, option("--cancel", "Train nothing: end the jobs on Slurm, whose runs save.")
@@ -261,20 +266,27 @@ def _page(plan: Any, context: Any, *, show: bool, wanted: bool) -> tuple[Path | 
 
 
 def _standing(plan: Any, *, cancel: bool, as_json: bool) -> None:
-    """Where every run stands, after its jobs were cancelled if that is asked."""
+    """Where every run stands, after its jobs were cancelled if that is asked, and what is left."""
+    from analysis.studies.grid import Grid
+    from analysis.studies.progress import left_of
     from polymgnet import study as work
 
     ended = work.cancel(plan) if cancel else []
     found = work.standing(plan)
+    results = [(run.point, row) for run, row in plan.results]
+    grid = Grid.of(results, plan.report.get("compare", ""))
+    points = [run.point for run in plan.runs]
+    left = left_of(grid, points, along=plan.report.get("along"))
     if as_json:
-        console.emit({"out": plan.out, "cancelled": ended, "runs": found})
+        console.emit({"out": plan.out, "cancelled": ended, "runs": found, "left": left})
         return
     counts = Counter(one.state for one in found)
     title = ", ".join(f"{count} {state}" for state, count in counts.items())
     if cancel:
         title = f"{len(ended)} jobs cancelled; {title}"
     body = [[one.run, one.state, one.job or "", one.about] for one in found]
-    console.table(f"{plan.out}: {title}", ["run", "state", "job", "about"], body)
+    text = f"{left.runs:,} of {len(points):,} runs are left{left.text()}"
+    console.table(f"{plan.out}: {title}", ["run", "state", "job", "about"], body, caption=text)
 
 
 def _spread(found: Any, unit: float) -> str:

@@ -30,7 +30,13 @@ def train(
         ),
     ] = None,
     settings: Settings = None,
-    data: Annotated[str | None, option("--data NAME", "Data set: {data}.")] = None,
+    data: Annotated[
+        str | None,
+        option(
+            "--data NAME",
+            "Data set: {data} (images in class folders, or a .zip or .tar of them).",
+        ),
+    ] = None,
     init: Annotated[
         str | None,
         option(
@@ -77,8 +83,9 @@ def train(
     Exit status: 0 finished, 1 failed, 2 a wrong value, 143 (SIGTERM) or 138 (SIGUSR1) stopped with
     its state saved, 130 interrupted by Ctrl-C with the last checkpoint kept.
 
-    Example: polymgnet train --config q2 --data digits --init file:init.json --set epochs=30 --out
-    runs/q2
+    Example: polymgnet train --config digits --out runs/digits
+
+    Example: polymgnet train --config q2 --data folder:photos --init file:init.json --out runs/q2
     """
     import nets
     from nets.training.launch import is_first_rank

@@ -113,18 +113,24 @@ def _pictures(grid: Any, question: Any, folder: Path, name: str) -> dict[Path, t
 def _section(
     plan: Study, question: Any, grid: Any, results: list[Result], pictures: Mapping[Path, str]
 ) -> str:
-    """What the page says of one scale, its figures first."""
+    """What the page says of one scale: findings, figures, tables, and at the end what made it."""
     from analysis.studies.along import along_section
+    from analysis.studies.progress import left_of, left_text, made_text
     from analysis.studies.text import scale_text
     from analysis.studies.tuned import tuned_section
 
     points, there = [run.point for run in plan.runs], "have rows" if plan.rows else "finished"
+    left = left_of(grid, points, along=question.along)
+    findings, tables = scale_text(grid, question)
     text = [
         plan.about.strip(),
+        left_text(left, len(points), there=there),
+        findings,
         *(f"![{question.title}, {what}]({path.name})" for path, what in pictures.items()),
-        scale_text(grid, question, points=points, there=there),
+        tables,
         tuned_section(results, question),
         along_section(grid),
+        made_text(grid, len(points), there=there),
     ]
     return "\n\n".join(part for part in text if part)
 

@@ -64,8 +64,9 @@ class Study:
 
     @property
     def results(self) -> Iterator[tuple[Run, Mapping[str, Any]]]:
-        """The runs that are finished, each with its row, or with the summary in its folder."""
-        known = self.rows.known if self.rows else {}
+        """The runs that are not `missing`, each with its row, here or beside, or with the summary
+        in its folder."""
+        known = self.rows.elsewhere | self.rows.known if self.rows else {}
         for run in self.runs:
             if run.digest in known:
                 yield run, known[run.digest]
@@ -282,7 +283,8 @@ def load_study(
     named = data.get("out")
     where = out or (Path(named, scale or "") if isinstance(named, str) else None)
     if where is None:
-        raise _wrong(path, f"out is {named!r}, must name a folder (or give --out)")
+        given = "there is no out, it" if named is None else f"out is {named!r},"
+        raise _wrong(path, f"{given} must name a folder (or give --out)")
     check_folder(where)
     grid = _grid(path, data)
     if data["report"]:

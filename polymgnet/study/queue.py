@@ -112,7 +112,8 @@ def check_here() -> None:
 
 
 def call(*words: str) -> str:
-    """What one of the commands prints; Unreachable or Refused with its words where it fails."""
+    """What one of the commands prints; Unreachable or Refused with its words where it fails,
+    ValueError where it belongs to no cluster."""
     environment = os.environ | {"LC_ALL": "C"}
     try:
         found = subprocess.run(
@@ -129,6 +130,11 @@ def call(*words: str) -> str:
     if found.returncode == 0:
         return found.stdout
     said = " ".join((found.stderr or found.stdout).split()) or f"exit status {found.returncode}"
+    if "configuration source" in said:
+        raise ValueError(
+            f"engine slurm: {words[0]} is here, but knows of no cluster (neither a slurm.conf nor"
+            " SLURM_CONF); allowed here is local"
+        )
     if re.search(r"[Uu]nable to contact|[Cc]onnection refused|[Ss]ocket timed out", said):
         raise Unreachable(f"{words[0]}: {said}")
     raise Refused(said)

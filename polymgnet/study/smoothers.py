@@ -93,7 +93,7 @@ class SmootherRun(Run):
         where a signal or `stop` asked for it; nothing of the learning is kept."""
         import torch
 
-        from nets.training.folder import environment
+        from nets.training.environment import environment
         from nets.training.signals import StopRequest
 
         name, began = self.folder.name, time.perf_counter()

@@ -26,6 +26,25 @@ def test_a_legend_on_ones_own_axes_stays_inside():
     assert ours[0, 0].get_legend().get_window_extent().y0 >= ours[0, 0].get_window_extent().y1 - 1
 
 
+def test_a_title_stands_above_the_legend_whenever_it_is_set():
+    """Before the curves are drawn, after it, and of axes that are drawn on once more."""
+    curves = {f"curve {k}": ([1, 2], [0.1, 0.2 + k]) for k in range(9)}
+    with paper():
+        made, axes = figure(1, 3, width=9.0)
+        axes[0, 0].set_title("before")
+        for ax in axes.flat:
+            draw_factors(ax, curves, xlabel="x", ylabel="y")
+        draw_factors(axes[0, 2], {"tenth": ([1, 2], [0.5, 0.6])}, xlabel="x", ylabel="y")
+        for ax in axes[0, 1:]:
+            ax.set_title("after")
+        made.canvas.draw()
+    for ax in axes.flat:
+        title, legend = ax.title.get_window_extent(), ax.get_legend().get_window_extent()
+        assert ax.get_window_extent().y1 - 1 <= legend.y0 < legend.y1 <= title.y0
+        assert title.y1 <= made.bbox.y1
+        assert len(ax.child_axes) == 1
+
+
 def test_every_look_differs_in_all_three():
     looks = [look_of(name, 0) for name in FAMILIES]
     for part in ("colour", "marker"):

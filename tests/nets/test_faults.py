@@ -373,10 +373,15 @@ def test_two_writers_are_refused(tmp_path, monkeypatch):
         run(tmp_path / "run")
     assert run(tmp_path / "run", "epochs=1").finished
     assert [path.name for path in (tmp_path / "run").rglob("*.tmp")] == [".mine.99.tmp"]
-    # of a begun run before data and spectra, which cost seconds each time that one asks
+    # of a begun run before data and spectra, which cost seconds each time that one asks, and with
+    # no word of ways on that would be refused
     monkeypatch.delattr("nets.training.train.load_data")
-    with (
-        lock_run(tmp_path / "run"),
-        pytest.raises(FileExistsError, match="another process is training"),
-    ):
-        run(tmp_path / "run", "epochs=2")
+    for way in ({"resume": False}, {"resume": True}, {"resume": False, "force": True}):
+        with (
+            lock_run(tmp_path / "run"),
+            pytest.raises(FileExistsError, match="another process is training") as error,
+        ):
+            nets.train(config("epochs=2"), tmp_path / "run", progress=False, **way)
+        assert "resume" not in str(error.value)
+    with lock_run(tmp_path / "run", shared=True), lock_run(tmp_path / "run", shared=True):
+        pass

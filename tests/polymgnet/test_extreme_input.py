@@ -126,7 +126,7 @@ ENDLESS = {
 @pytest.mark.parametrize("line", ENDLESS)
 def test_counts_that_no_machine_works_off(refused, line):
     said = refused(*line.split())
-    assert f"'{ENDLESS[line]}': Input should be less than or equal to" in said
+    assert f"'{ENDLESS[line]}': must be less than or equal to" in said
     assert said.split("got ")[1].startswith(repr(line.split()[-1]))
 
 

@@ -141,6 +141,47 @@ def test_an_image_that_cannot_be_read_leaves_the_others(trained, pictures, run):
     assert one["reason"] in shown.err
 
 
+@pytest.mark.parametrize("kind", ["zip", "xztar"])
+def test_an_archive_is_predicted_like_the_folder_in_it(trained, pictures, document, run, kind):
+    """By name, hidden files left out; what in it is no image is told, and a damaged one refused."""
+    (pictures / ".hidden.png").write_bytes(b"no picture")
+    archive = Path(shutil.make_archive(pictures, kind, pictures))
+    folder, packed = (document("predict", trained[0], one)["images"] for one in (pictures, archive))
+    assert len(folder) == 5
+    for one, other in zip(folder, packed, strict=True):
+        name = Path(one["image"]).relative_to(pictures)
+        assert other == {**one, "image": str(archive / name)}
+    (pictures / "broken.png").write_bytes(b"no picture")
+    shutil.make_archive(pictures, kind, pictures)
+    shown = run("predict", trained[0], archive)
+    assert shown.status == 1
+    assert shown.out.count(".png") == 5
+    assert f"{archive / 'broken.png'}: not a readable image" in shown.err
+    archive.write_bytes(archive.read_bytes()[:-100])
+    shown = run("predict", trained[0], pictures / "broken.png", archive)
+    assert (shown.status, shown.out) == (2, "")
+    assert f"{archive.name}: damaged archive" in shown.err
+
+
+def test_colours_are_evaluated_as_they_are_predicted(trained, pictures, document, run, tmp_path):
+    """By a network for grey images on their luminance, which one line says."""
+    out, rng = trained[0], np.random.default_rng(0)
+    for file in pictures.glob("*/*.png"):
+        shades = np.asarray(Image.open(file))[..., None] * rng.random(3)
+        Image.fromarray(shades.astype(np.uint8)).save(file)
+    (tmp_path / "pictures" / "notes.txt").unlink()
+    told = document("predict", out, pictures)["images"]
+    shown = run("evaluate", out, "--data", f"folder:{pictures}", "--json")
+    found = json.loads(shown.out)
+    true = [one["probabilities"][int(Path(one["image"]).parent.name)] for one in told]
+    assert found["images"] == len(true) == 5
+    assert found["loss"] == pytest.approx(-np.log(true).mean(), rel=1e-5)
+    assert shown.err == (
+        f"folder:{pictures} has 3 channels, the network takes 1: colours are taken as their"
+        " luminance\n"
+    )
+
+
 def test_evaluate_shows_the_top_5_accuracy_of_many_classes(trained, document, run, monkeypatch):
     out, _ = trained
     found = document("evaluate", out)
@@ -300,6 +341,7 @@ def test_a_derived_polynomial_is_exported_with_what_it_needs(run, refused, tmp_p
         ("export {run} --out x --to torch --lmax 2", "--lmax belongs to a polynomial's engine"),
         ("export {run}/config.json --out x --to petsc", "not a file of initial coefficients"),
         ("export {run}/config.json --out x", "config.json is a file; onnx takes a run folder"),
+        ("export {run} --out net.tflite", "net.tflite, a network's name ends in .onnx or .pt2"),
         ("export missing --out x --to petsc", "there is no file missing"),
         ("predict {run} missing.png", "missing.png: No such file or directory"),
         ("predict {run} {run}/config.json", "not a readable image (allowed are PNG"),
@@ -333,9 +375,9 @@ def test_other_classes_and_channels_are_refused(trained):
     classifier, data = nets.load_classifier(trained[0]), trained[1]
     with pytest.raises(ValueError, match="has the class 'ten'; the network knows 0, 1, 2"):
         evaluate(classifier, replace(data, classes=("ten", *data.classes[1:])))
-    colour = replace(data, images=data.images.repeat(3, axis=1))
-    with pytest.raises(ValueError, match="images of 3 channels; the network takes 1"):
-        evaluate(classifier, colour)
+    pairs = replace(data, images=data.images.repeat(2, axis=1))
+    with pytest.raises(ValueError, match="images of 2 channels; the network takes 1"):
+        evaluate(classifier, pairs)
     with pytest.raises(ValueError, match="has no validation images; take another part, or all"):
         evaluate(classifier, replace(data, validation=data.validation[:0]), "validation")
 

@@ -138,7 +138,7 @@ def texts(path):
 
 
 # files that speak to git and to Slurm, and one that is a command of its own
-OTHERS = ("nets/training/folder.py", "polymgnet/study/queue.py", "polymgnet/study/slurm.py")
+OTHERS = ("nets/training/environment.py", "polymgnet/study/queue.py", "polymgnet/study/slurm.py")
 OTHERS += ("polymgnet/pretrained.py",)
 PYTHON_ALONE = {"symmetric"}  # of as_preconditioner
 

@@ -157,9 +157,15 @@ def test_options_as_sbatch_takes_them():
 
 
 def test_commands_that_fail(tmp_path, monkeypatch):
-    """In their own words, of one line; a controller that is away is another thing."""
+    """In their own words, of one line; a controller that is away is another thing, and no cluster
+    at all a third."""
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    for name, text in (("no", "echo 'a: error: b\n  c' >&2; exit 3"), ("silent", "exit 4")):
+    none = "echo 'sbatch: fatal: Could not establish a configuration source' >&2; false"
+    for name, text in (
+        ("no", "echo 'a: error: b\n  c' >&2; exit 3"),
+        ("silent", "exit 4"),
+        ("none", none),
+    ):
         (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
         (tmp_path / name).chmod(0o755)
     (tmp_path / "away").write_text(
@@ -170,6 +176,8 @@ def test_commands_that_fail(tmp_path, monkeypatch):
         queue.call("no")
     with pytest.raises(queue.Refused, match=r"^exit status 4$"):
         queue.call("silent")
+    with pytest.raises(ValueError, match=r"^engine slurm: none is here, but knows of no cluster"):
+        queue.call("none")
     with pytest.raises(queue.Unreachable, match=r"^away: Unable to contact"):
         queue.call("away")
     monkeypatch.setattr(queue, "WAIT", 0.1)

@@ -195,6 +195,21 @@ def test_a_run_that_another_study_has_done_is_not_done_again(file, trained, run,
         }
 
 
+def test_status_says_what_is_left_and_how_long_it_takes(file, trained, run, document):
+    """Two seconds a run, by those that differ in the seed; what a study beside has is not left."""
+    run("study", file, "--scale", "small")
+    text = file.read_text()
+    file.write_text(text.replace("seed = [0, 1]", "seed = [0, 1, 2, 3]", 1))
+    said = run("study", file, "--scale", "small", "--status").out.rstrip()
+    assert "3 finished, 1 diverged, 4 not begun" in said
+    assert said.endswith("4 of 8 runs are left, some 8 s of one process")
+    other = file.with_name("again.toml")
+    other.write_text(file.read_text().replace('"one"', '"first"'))
+    found = document("study", other, "--scale", "small", "--status")
+    assert found["left"] == {"runs": 4, "timed": 4, "seconds": 8.0}
+    assert len(trained) == 4
+
+
 def test_the_page_of_runs_is_not_told_to_train_what_has_rows(file, trained, run, refused):
     """`study` would train nothing of them, on a machine that has the rows alone."""
     run("study", file, "--scale", "small")
@@ -258,7 +273,11 @@ def test_the_page_needs_the_rows_alone(run, file, trained, tmp_path, monkeypatch
     monkeypatch.setattr("figures.studies.study_figure", lambda *_: 1 / 0)
     assert run("study", file, "--report", tmp_path / "pages").status == 70
     assert (tmp_path / "pages" / "which.md").read_text() == page
-    assert "cpu (x), 1 threads, torch 2, revision abc (3)" in page
+    assert page.count("- cpu (x), 1 thread, torch 2: abc (3)\n") == 2
+    # what follows from the runs stands first, and who made them last
+    order = ["- training loss: ", "![", "### Training loss", "| `one` |", "### Runs", "## large"]
+    places = [page.index(one) for one in order]
+    assert places == sorted(places)
     assert "| `one` | **1.125 ± 1.588 (2)** |" in page  # 12.706 * 0.125
     assert "| `other` | 2.000 (1); diverges 1 of 2 |" in page
     assert "More of it." in page

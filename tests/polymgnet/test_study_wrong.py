@@ -6,7 +6,7 @@ WRONG = {
     "not toml": ("config = ", "is not TOML"),
     "unknown key": ('config = "q2"\nout = "x"\nnonsense = 1', "nonsense"),
     "no config": ('out = "x"', "there is no config, it must be"),
-    "no out": ('config = "q2"', "out is None"),
+    "no out": ('config = "q2"', "there is no out, it must name a folder"),
     "unknown recipe": ('config = "nonsense"\nout = "x"', "nonsense"),
     "unknown setting": ('config = "q2"\nout = "x"\n[set]\nnonsense = 1', "nonsense"),
     "wrong value": ('config = "q2"\nout = "x"\n[grid]\nepochs = [1, 0]', "epochs is 0"),

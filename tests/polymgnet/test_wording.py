@@ -1,10 +1,13 @@
 """What the library says in its keywords, the command says in its options."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from mgtheory import derive
+from mgtheory.families import NEEDS
 from mgtheory.problems import create
 from polymgnet.wording import worded
 
@@ -33,6 +36,14 @@ from polymgnet.wording import worded
 )
 def test_keywords_are_options_and_axes_letters(said, words):
     assert worded(said) == words
+
+
+@pytest.mark.parametrize("need", NEEDS)
+def test_what_a_family_needs_is_told_in_options(need):
+    said = worded(f"family x cannot be derived from this, it needs {NEEDS[need].sources}")
+    assert "it needs " in said
+    assert "--" in said
+    assert not re.search("Problem|Stencil|Interval|LinearOperator", said)
 
 
 def test_refusals_and_warnings_of_commands_name_their_options(run, refused, tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import nets
+from nets.training.environment import processor
 from nets.training.folder import read_config, read_summary
 from polymgnet import study
 from polymgnet.cli import main
@@ -293,7 +294,7 @@ def test_two_processes_of_a_job_train_one_run(cluster, planned, slowly):
     again.start()
     assert again.ended() == {}
     assert read_summary(run.folder).resumed == 1
-    assert " cpu (x86_64) x 2," in Path(f"runs/jobs/{_last_job()}.log").read_text()
+    assert f" cpu ({processor()}) x 2," in Path(f"runs/jobs/{_last_job()}.log").read_text()
     (run.folder / "model.safetensors").rename("killed")
     shutil.rmtree(run.folder)
     Path("rows/study.jsonl").unlink()

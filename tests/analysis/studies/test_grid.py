@@ -13,7 +13,6 @@ from analysis.studies.question import MEASURES, Question
 from analysis.studies.text import (
     cost_table,
     measure_table,
-    progress_text,
     rivals_text,
     scale_text,
     start_text,
@@ -90,7 +89,7 @@ def test_what_is_set_for_training_alone_changes_no_start(grid, along, differ):
     question = replace(QUESTION, along=along)
     assert question.along_starts == differ
     rows = [(point, row | {"max_modulus": [1.0 + len(point["start"])]}) for point, row in results()]
-    text = scale_text(Grid.of(rows, "start"), question, points=[])
+    _, text = scale_text(Grid.of(rows, "start"), question)
     assert ("at the start" in text) == differ
 
 
@@ -126,13 +125,11 @@ def test_the_same_difference_again_is_no_certainty():
 
 
 def test_the_page_says_what_the_numbers_say(grid):
-    points = [point | {"train.seed": seed} for point, _ in results(seeds=[0]) for seed in range(10)]
-    text = scale_text(grid, QUESTION, points=points)
-    assert "48 of 60 runs have rows" in text
-    assert "| 2 | `near` | +0.00" in text
-    assert "within 0.01: not worse at 1, undecided at 1 of 2 places." in text
-    assert "2 of 2 others lose to `mine` somewhere with p < 0.01 (`near`, `far`)" in text
-    assert "Significantly better than `mine` somewhere: `near`." in text
+    findings, tables = scale_text(grid, QUESTION)
+    assert "| 2 | `near` | +0.00" in tables
+    assert "within 0.01: not worse at 1, undecided at 1 of 2 places." in findings
+    assert "2 of 2 others lose to `mine` somewhere with p < 0.01 (`near`, `far`)" in findings
+    assert "Significantly better than `mine` somewhere: `near`." in findings
 
 
 def test_what_was_searched_is_counted_at_the_scale_that_is_shown():
@@ -358,23 +355,6 @@ def test_the_best_is_that_over_the_seeds_all_share():
     assert "| `a` | **1.000" in measure_table(found, QUESTION, "train_loss", ())
     alone = Grid.of(results(seeds=[0]), "start")
     assert "**" not in measure_table(alone, QUESTION, "train_loss", ())
-
-
-def test_what_is_left_takes_as_long_as_what_is_like_it():
-    """An hour at degree 2, nine at 4: one run of 2 and two of 4 are left, and one of 8."""
-    rows = [
-        ({"seed": 0, "degree": degree, "start": start}, {"train_loss": 1.0, "seconds": 3600 * time})
-        for start in ("mine", "near")
-        for degree, time in ((2, 1.0), (4, 9.0))
-    ]
-    points = [point for point, _ in rows]
-    points += [{"seed": 1, "degree": degree, "start": "mine"} for degree in (2, 4)]
-    points += [{"seed": 0, "degree": degree, "start": "far"} for degree in (4, 8)]
-    found = Grid.of(rows, "start")
-    text = progress_text(found, QUESTION, points=points)
-    assert "4 are left to run, some 19 hours of one process for 3 of them;" in text
-    assert "the other 1 are at a degree without a time." in text
-    assert "some 19 hours of one process. The" in progress_text(found, QUESTION, points=points[:-1])
 
 
 def test_columns_say_who_loses(grid):

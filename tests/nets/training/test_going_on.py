@@ -5,14 +5,13 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import nets
 from nets.config import load_config
 from nets.training.checkpoint import Checkpoints
-from nets.training.folder import environment, read_config, read_summary
+from nets.training.folder import read_config, read_summary
 from nets.training.optim import learning_rate
 
 SETS = [
@@ -144,14 +143,6 @@ def test_events_of_what_is_trained_again_are_shown_once(tmp_path):
         assert [one.step for one in events.Scalars(name)] == [1, 2, 3]
     run(out, 4, "tensorboard=true", resume=True)  # and of the settings those of the longer run
     assert len(list((out / "tensorboard/settings").iterdir())) == 1
-
-
-def test_the_revision_is_of_this_code(tmp_path, monkeypatch):
-    """Whatever repository the caller's environment names, as within a hook of git."""
-    before = environment(torch.device("cpu"))["revision"]
-    monkeypatch.setenv("GIT_DIR", str(tmp_path))
-    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
-    assert environment(torch.device("cpu"))["revision"] == before
 
 
 # from another folder

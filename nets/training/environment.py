@@ -1,0 +1,71 @@
+"""What made a run, by which its numbers are judged: code, versions, device and cores."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Revision of the code, versions, device and cores. Processors round differently, so that the
+    device is named by its model."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    return {
+        "revision": _revision(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": f"{device.type} ({name})",
+        "threads": torch.get_num_threads(),
+        "host": platform.system(),
+    }
+
+
+def processor() -> str:
+    """The model of the processor, without what makers add to it ("AMD EPYC 7763 64-Core"); its
+    architecture where the system does not tell."""
+    with suppress(OSError, subprocess.SubprocessError):
+        told = re.sub(r"\((?:R|TM)\)|\b(?:CPU|Processor)\b", " ", _brand(), flags=re.IGNORECASE)
+        if name := " ".join(told.split()):
+            return name
+    return platform.processor() or platform.machine()
+
+
+def _brand() -> str:
+    """What the system calls its processor; empty where it does not say."""
+    if sys.platform == "darwin":
+        words = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.check_output(words, text=True, timeout=10, stderr=subprocess.DEVNULL)
+    if sys.platform == "win32":
+        import winreg
+
+        place = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, place) as key:
+            return str(winreg.QueryValueEx(key, "ProcessorNameString")[0])
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+        return next((line.partition(":")[2] for line in lines if line.startswith("model name")), "")
+
+
+def _revision() -> str:
+    """The git revision with a plus where sources were changed; outside of git the version."""
+    home = Path(__file__).resolve().parents[2]
+    describe = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    # GIT_DIR and its kin would name another repository, as within a hook
+    names = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    with suppress(OSError, subprocess.SubprocessError):
+        # an installed package may lie in a repository that is not its own
+        if (home / ".git").exists():
+            return subprocess.check_output(
+                describe, cwd=home, env=names, text=True, timeout=10, stderr=subprocess.DEVNULL
+            ).strip()
+    with suppress(PackageNotFoundError):
+        return f"polymgnet {version('polymgnet')}"
+    return "unknown"
