@@ -4,10 +4,8 @@ command's reference, and the gallery of the examples."""
 import inspect
 import re
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from functools import cache
 from importlib import import_module
-from io import StringIO
 from pathlib import Path
 from pkgutil import walk_packages
 
@@ -105,9 +103,8 @@ def command_page() -> str:
     page += " --help` says.\n\n"
     for name, command in group.commands.items():
         context = typer.Context(command, info_name=f"polymgnet {name}")
-        with redirect_stdout(StringIO()):
-            command.get_help(context)  # fills in the names of registries
-        page += get_docs_for_click(obj=command, ctx=context, indent=1, call_prefix="polymgnet")
+        shown = command.shown(context)
+        page += get_docs_for_click(obj=shown, ctx=context, indent=1, call_prefix="polymgnet")
     return re.sub(r"^(Examples?: )(polymgnet .*)$", r"\1`\2`", page, flags=re.M)
 
 

@@ -8,6 +8,7 @@ from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
@@ -81,15 +82,35 @@ def titles_above(ax: Axes, legend: Legend) -> None:
 def _in_columns(
     add: Callable[..., Legend], entries: Mapping[str, Any], width: float, most: int, **place: Any
 ) -> Legend:
+    def made(columns: int) -> Legend:
+        return add(list(entries.values()), list(entries), ncols=columns, **place)
+
+    if most > 1:
+        one = made(1)
+        most = _most_columns(one, width, most)
+        one.remove()
     for columns in range(most, 1, -1):
-        legend = add(list(entries.values()), list(entries), ncols=columns, **place)
+        legend = made(columns)
         # letters are up to 3 % wider at other resolutions than that of the screen
         if legend.get_window_extent().width <= 0.95 * width:
             return legend
         legend.remove()
-    legend = add(list(entries.values()), list(entries), **place)
+    legend = made(1)
     _break_lines(legend, width)
     return legend
+
+
+def _most_columns(one: Legend, width: float, most: int) -> int:
+    """How many columns the names of a legend of one column leave room for, in pixels: what stands
+    between columns is no narrower than the legend's edges."""
+    extents = [text.get_window_extent().width for text in one.get_texts()]
+    beside = one.get_window_extent().width - max(extents)
+    fitting = (
+        columns
+        for columns in range(min(most, len(extents)), 1, -1)
+        if sum(max(part) + beside for part in np.array_split(extents, columns)) <= width
+    )
+    return next(fitting, 1)
 
 
 def _break_lines(legend: Legend, width: float) -> None:

@@ -4,8 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -79,13 +80,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return guarded(lambda: _run(kept), full=full)
 
 
-def _run(words: Sequence[str]) -> int | None:
+@cache
+def _command() -> Any:
+    """The command with all subcommands; to make it takes longer than to read a line."""
     from polymgnet import commands
 
-    prefer_own()
     commands.register(app)
+    return typer.main.get_command(app)
+
+
+def _run(words: Sequence[str]) -> int | None:
+    prefer_own()
     given = {"args": words, "obj": words}  # the latter for pages, which name their command
-    status: int | None = app(**given, prog_name="polymgnet", standalone_mode=False)
+    status: int | None = _command()(**given, prog_name="polymgnet", standalone_mode=False)
     if status == INTERRUPTED:  # typer's answer to Ctrl-C, without a line
         raise KeyboardInterrupt
     return status

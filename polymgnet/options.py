@@ -3,6 +3,7 @@ asked for."""
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -92,10 +93,12 @@ class Command(TyperCommand):
             item.help = re.sub(r"(?: of| or)?[:,]? ?\(?\{\w+\}\)?", "", item.help or "")
         return items
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help with the registries' names filled in."""
-        self.help = filled(self.help)
-        params: list[Any] = self.get_params(ctx)
+    def shown(self, ctx: Any) -> "Command":
+        """The command as its help shows it, with the names that the registries have now."""
+        shown = copy(self)
+        shown.help = filled(self.help)
+        shown.params = [copy(param) for param in self.params]
+        params: list[Any] = shown.get_params(ctx)
         for param in params:
             if hasattr(param, "help"):
                 param.help = filled(param.help, markdown=True)
@@ -105,7 +108,11 @@ class Command(TyperCommand):
                 param.metavar = ""  # a flag takes no value
             if param.param_type_name == "argument":  # <list[Path]> beside RUN... helps nobody
                 param.display_type_rich = lambda ctx: None
-        super().format_help(ctx, formatter)
+        return shown
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help with the registries' names filled in."""
+        super(Command, self.shown(ctx)).format_help(ctx, formatter)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words after the command, RUN... and not {RUN}... as typer writes what is required."""

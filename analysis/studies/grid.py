@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from scipy import stats
 
 from analysis.stats import Estimate, estimate, holm, paired
@@ -80,7 +81,8 @@ class Cell:
             values = row.get(name)
             known = [v for v in (values if isinstance(values, list) else [values]) if v is not None]
             found += [max(known)] if known else []
-        return float(stats.gmean(found)) if found else None
+        with np.errstate(divide="ignore"):  # of 0
+            return float(np.exp(np.mean(np.log(found)))) if found else None
 
 
 @dataclass(frozen=True)

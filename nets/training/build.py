@@ -30,11 +30,18 @@ FORMER_DEFAULTS = ("xavier", "bounded")  # of `init.scheme`
 SAMPLE = 64  # training images by which the start measures the features, of large ones fewer
 
 
-def check_start(config: TrainConfig) -> None:
+def check_start(config: TrainConfig, made: dict[str, nn.Module] | None = None) -> None:
     """ValueError or FileNotFoundError where the model or its start cannot be what the configuration
-    says, found without data or weights."""
-    with torch.device("meta"):
-        model = create_model(config.model.name, **_options(config))
+    says, found without data or weights.
+
+    Models of many configurations are made once each, where they are kept in `made`.
+    """
+    made = {} if made is None else made
+    own = config.model.model_dump_json()
+    if own not in made:
+        with torch.device("meta"):
+            made[own] = create_model(config.model.name, **_options(config))
+    model = made[own]
     resolve_start(model, _scheme(model, config), config.init.operator, config.init.options)
     find_source(config.data.name)
     if config.init.weights is not None:

@@ -356,8 +356,9 @@ def _check_runs(path: Path, runs: Sequence[Run], *, trains: bool) -> None:
     # one run for all that differ in the seed, and one for every seed
     alike = {run.alike: run for run in runs}
     seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
+    made: dict[str, Any] = {}
     try:
         for run in (*alike.values(), *seeds.values()):
-            run.check(trains=trains)
+            run.check(trains=trains, made=made)
     except (ValueError, FileNotFoundError, IsADirectoryError) as error:
         raise _wrong(path, one_line(error)) from error

@@ -70,14 +70,15 @@ class Run:
             "folder": str(self.folder.absolute()),
         }
 
-    def check(self, *, trains: bool = True) -> None:
+    def check(self, *, trains: bool = True, made: dict[str, Any] | None = None) -> None:
         """ValueError or FileNotFoundError where it cannot be trained as it is described; where
-        nothing `trains`, the files that its start is read from may be elsewhere."""
+        nothing `trains`, the files that its start is read from may be elsewhere. Runs that share
+        `made` share their networks in it."""
         from nets.training.build import check_start
 
         config = self.train_config
         try:
-            check_start(config)
+            check_start(config, made)
         except OSError:
             if trains:
                 raise

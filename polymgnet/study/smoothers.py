@@ -53,7 +53,7 @@ class SmootherRun(Run):
         others."""
         return digest_of(["smoother", self._given])
 
-    def check(self, *, trains: bool = True) -> None:
+    def check(self, *, trains: bool = True, made: dict[str, Any] | None = None) -> None:
         """ValueError for a setting that does not exist, is missing or has a wrong value."""
         from mgtheory.families import FAMILIES
         from mgtheory.problems.catalogue import PROBLEMS, find_problem

@@ -13,7 +13,7 @@ from nets.training.checkpoint import save_model
 from nets.training.folder import Summary, write_metrics
 
 LAPLACIAN = np.array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
-SIZE = (16, 16)
+SIZE = (8, 8)
 
 
 def planted_model(weights, *, placement="relu_outside_nobn", channels=(3, 3)):
@@ -36,7 +36,9 @@ def planted_model(weights, *, placement="relu_outside_nobn", channels=(3, 3)):
     return model
 
 
-def write_run(folder, start, learned, *, scheme="constant", seed=0, sources=(), accuracy=0.9):
+def write_run(
+    folder, start, learned, *, scheme="constant", seed=0, sources=(), accuracy=0.9, size=SIZE
+):
     """The run folder of a model that was started and trained, as `nets.train` leaves it."""
     folder.mkdir(parents=True, exist_ok=True)
     spec = start.spec
@@ -44,7 +46,7 @@ def write_run(folder, start, learned, *, scheme="constant", seed=0, sources=(), 
     config = nets.load_config("q2", sets).to_dict()
     config["model"] = {**config["model"], "name": spec.name, "options": dict(spec.overrides)}
     (folder / "config.json").write_text(json.dumps(config))
-    report = nets.initialise(start, "none", operator="keep", size=SIZE).to_dict()
+    report = nets.initialise(start, "none", operator="keep", size=size).to_dict()
     report["sources"] = [source.to_dict() for source in sources]
     report["source"] = report["sources"][0] if sources else None
     report["scheme"] = scheme

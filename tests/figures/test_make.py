@@ -252,15 +252,21 @@ def test_gallery_on_paper(tmp_path, monkeypatch):
     ]
 
 
-def test_legend_takes_as_many_columns_as_fit():
+@pytest.mark.parametrize("words", ["", "long", "long name", "rather long and long name " * 2])
+def test_legend_takes_as_many_columns_as_fit(words):
+    """One more would be wider than the page, whose last twentieth is kept."""
     with paper():
         made, axes = figure(1, 2, width=DOUBLE)
         for ax in axes.flat:
             for k in range(9):
-                ax.plot([0, 1], [0, k], label=f"a curve with a rather long name, number {k}")
+                ax.plot([0, 1], [0, k], label=f"a curve with a {words * (1 + k % 2)}, {k}")
         legend = figure_legend(made)
         assert len(legend.get_texts()) == 9
-        assert legend.get_window_extent().width <= made.bbox.width
+        room, columns = 0.95 * made.bbox.width, legend._ncols
+        assert legend.get_window_extent().width <= room
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        wider = made.legend(handles, labels, ncols=columns + 1, loc="outside upper center")
+        assert wider.get_window_extent().width > room
         empty, _ = figure()
         with pytest.raises(ValueError, match="no labelled curve"):
             figure_legend(empty)

@@ -17,7 +17,7 @@ from mgtheory.smoothers import SMOOTHERS
 from polymgnet.cli import main
 
 QUIET = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
-LARGEST = {1: 2000, 2: 140, 3: 16}
+LARGEST = {1: 1000, 2: 70, 3: 12}
 
 
 def maybe(name, values):

@@ -19,8 +19,11 @@ COMMANDS = {
     "export": (["export", "no-run", "--out", "{}/a.onnx"], "a.onnx"),
     "report": (["report", "no-run", "--out", "{}/a.html"], "a.html"),
     "figures": (["figures", "--theory", "--out", "{}"], "one.png"),
-    "study": (["study", "studies/starts.toml", "--report", "{}"], "starts.md"),
-    "study's figure": (["study", "studies/starts.toml", "--report", "{}"], "starts-digits.png"),
+    "study": (["study", "studies/confirmation.toml", "--report", "{}"], "confirmation.md"),
+    "study's figure": (
+        ["study", "studies/confirmation.toml", "--report", "{}"],
+        "confirmation-digits.png",
+    ),
     "train": (["train", "--config", "digits", "--out", "{}"], "config.json"),
     "demo": (["demo", "--out", "{}"], "anything"),
 }

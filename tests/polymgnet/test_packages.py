@@ -73,7 +73,8 @@ def test_workers_of_a_study_run_their_own_packages(crowded):
         'config = "q2"\nout = "runs"\n[set]\nepochs = 1\nwidth = 2\ntensorboard = false\n'
         "[grid]\nseed = [0]\n"
     )
-    done = python(crowded, "-m", "polymgnet", "study", "study.toml", "--jobs", "2")
+    words = ("-m", "polymgnet", "study", "study.toml", "--jobs", "2", "--no-report")
+    done = python(crowded, *words)
     assert done.returncode == 0, done.stderr
     assert len(list(crowded.glob("runs/*/summary.json"))) == 1
 
@@ -217,6 +218,7 @@ def test_a_file_of_one_s_own_is_run_before_the_command(own_parts, document, run,
     own_parts.write_text(OWN_PARTS)
     words = ("lfa", "--family", "halves", "--degree", 2)
     assert "unknown" in refused(*words)
+    assert "halves" not in run("derive", "--help").out
     found = document("--import", own_parts, *words)
     assert found["smoothing_factor"] == pytest.approx(0.375)  # (1 - 1/4) (1 - 2/4), at b/4
     assert os.environ[OWN] == str(own_parts)

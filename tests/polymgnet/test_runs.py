@@ -149,7 +149,8 @@ def test_figures_tell_their_progress(document, monkeypatch, runs, told, tmp_path
 def test_several_processes_speak_with_one_voice(tmp_path):
     """Two CPU processes of one run: one JSON document, and nothing of the libraries'
     announcements."""
-    words = [sys.executable, "-m", "polymgnet", "train", "--out", str(tmp_path / "run"), "--json"]
+    words = [sys.executable, "-m", "polymgnet", "train", "--out", str(tmp_path / "run")]
+    words += ["--json", "--no-report"]
     for value in ("devices=2", "epochs=1", "width=2", "tensorboard=false", "batch_size=500"):
         words += ["--set", value]
     done = subprocess.run(

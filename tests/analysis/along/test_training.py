@@ -201,12 +201,12 @@ def test_a_table_says_from_where_on_a_level_smooths(factors, word):
 
 
 def test_a_run_that_kept_nothing(planted):
-    """Root 5 on a Laplacian with zero padding on 16 x 16 points: mu and b in closed form; no images
+    """Root 5 on a Laplacian with zero padding on 8 x 8 points: mu and b in closed form; no images
     of that size are here."""
     found = along_training(planted, write=False)
     assert found.notes == (NOTHING_KEPT, NO_IMAGES)
     assert [one.epoch for one in found.of(1)] == [0, 3]
-    theta = np.pi * np.arange(1, 17) / 17
+    theta = np.pi * np.arange(1, 9) / 9
     values = 4 - 2 * np.cos(theta)[:, None] - 2 * np.cos(theta)
     high = np.maximum.outer(theta, theta) >= np.pi / 2
     for one in found.of(1):

@@ -20,9 +20,8 @@ from nets.models.coefficients import parse_kind, root_warnings
 from nets.models.paddings import PADDINGS, Padding
 from nets.start.report import InitReport
 
-from ..conftest import write_run
+from ..conftest import SIZE, write_run
 
-SIZE = (16, 16)
 KINDS = {
     # name: (entry, the factor of a root r of A^power)
     "cubic": (Kind(lambda k: (0, 0, k), {"k": 3}), 3),

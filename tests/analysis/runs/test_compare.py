@@ -113,8 +113,8 @@ def test_groups_and_pairs(runs, tmp_path):
     assert named.pairs["second"].tolist() == ["mine"]
     assert found.groups["mean"].tolist() == pytest.approx([0.955, 0.90833333])
     assert found.groups["std"].iloc[0] == pytest.approx(0.005)
-    # |1 - b/5| on 16 x 16 points, of the symbol 0.6
-    assert found.groups["mu_learned"].iloc[0] == pytest.approx(8 * np.cos(np.pi / 34) ** 2 / 5 - 1)
+    # |1 - b/5| on 8 x 8 points, of the symbol 0.6
+    assert found.groups["mu_learned"].iloc[0] == pytest.approx(8 * np.cos(np.pi / 18) ** 2 / 5 - 1)
     assert found.runs["smoother"].tolist() == ["2 of 2 levels"] * 3 + ["0 of 2 levels"] * 3
     (pair,) = found.pairs.to_dict(orient="records")
     assert (pair["first"], pair["second"], pair["seeds"], pair["wins"], pair["losses"]) == (

@@ -133,10 +133,8 @@ def test_written_is_the_identity_in_any_layout():
 def test_gradients_reach_convolutions_in_the_format_of_their_inputs(monkeypatch, name, placement):
     """In the backward pass as the compiler sees it: another format would be copied, 0.87 of 8.55 ms
     in a step of q2 on an H200."""
-    from functorch.compile import make_boxed_func
-    from torch._dynamo.backends.common import aot_autograd
+    from functorch.compile import aot_module, make_boxed_func
 
-    torch._dynamo.reset()  # what other tests have compiled counts towards its limit
     # as cuDNN answers
     monkeypatch.setattr(
         torch._C, "_conv_determine_backend_memory_format", lambda *_: torch.channels_last
@@ -147,12 +145,12 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(monkeypatch,
         graphs.append(graph)
         return make_boxed_func(graph)
 
-    backend = aot_autograd(fw_compiler=compiler, bw_compiler=compiler)
     options = {"steps": 1} if name == "resnet20" else {"levels": 2, "placement": placement}
     options |= KINDS["g6"] if name == "g6" else {}
     model = nets.create_model(name, width=4, **options).to(memory_format=torch.channels_last)
     x = torch.randn(2, 3, 16, 16).to(memory_format=torch.channels_last)
-    torch.compile(exchanged(model, GPU), backend=backend, dynamic=False)(x).sum().backward()
+    traced = aot_module(exchanged(model, GPU), fw_compiler=compiler, bw_compiler=compiler)
+    traced(x).sum().backward()
     aten = torch.ops.aten
     forward, found = (
         [node for node in graph.graph.nodes if node.target is target]
