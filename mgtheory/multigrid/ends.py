@@ -58,6 +58,24 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
     return found
 
 
+def inside_of_fixed_lines(A: sp.csr_array, shape: Shape) -> tuple[slice, ...]:
+    """The part of the grid, axis by axis, without the lines at its ends of which every row fixes
+    a value: those are the nodes beyond the ends of the others' grid, if there are others."""
+    fixed, inside = fixed_values(A).reshape(shape), []
+    for j, n in enumerate(shape):
+        free = np.flatnonzero(~fixed.all(axis=tuple(i for i in range(len(shape)) if i != j)))
+        inside.append(slice(free[0], free[-1] + 1) if free.size else slice(0, n))
+    return tuple(inside)
+
+
+def fitting_boundary(kinds: Kinds) -> Boundary:
+    """The boundary that does not contradict any of these ends."""
+    found = set(kinds.values())
+    if "free" in found:
+        return Boundary.NEUMANN
+    return Boundary.PERIODIC if "around" in found else Boundary.DIRICHLET
+
+
 def ends_of_axes(level: Level, kinds: Kinds, boundary: Boundary) -> tuple[Ends, ...]:
     """Where the axes of level 0 end; as the boundary has it where A does not say so."""
     known = Ends.of(boundary)
@@ -101,6 +119,9 @@ def _along(S: sp.csr_array, line: NDArray[np.intp]) -> NDArray[np.float64]:
 def stencil_inside(A: sp.csr_array, shape: Shape) -> NDArray[np.float64] | None:
     """The entries of a row of A by their offsets, shape (3, ..), where all rows that have all
     neighbours are alike, and even about their centre; else None."""
+    places = np.arange(A.shape[0]).reshape(shape)[inside_of_fixed_lines(A, shape)]
+    if places.shape != shape:
+        A, shape = sp.csr_array(A[places.ravel()][:, places.ravel()]), places.shape
     if min(shape) < 3 or np.iscomplexobj(A.data):
         return None
     middle, inside = tuple(n // 2 for n in shape), (slice(1, -1),) * len(shape)

@@ -277,6 +277,16 @@ def _along_axes(fine: Shape, coarse: Shape, boundary: Sides, line: Line) -> Tens
     return TensorOperator([made[axis] for axis in axes])
 
 
+def embedding(shape: Shape, part: Sequence[slice]) -> TensorOperator:
+    """E of shape (prod(shape), size of the part): values on a part of the grid, 0 around it."""
+    return TensorOperator(
+        [
+            sp.eye_array(n, line.stop - line.start, k=-line.start, format="csr")
+            for n, line in zip(shape, part, strict=True)
+        ]
+    )
+
+
 def weight(fine: Shape, coarse: Shape, boundary: Sides) -> float:
     """prod_j h_j/H_j: with it P^T restricts a constant to itself."""
     lines = zip(fine, coarse, sides(boundary, len(fine)), strict=True)
