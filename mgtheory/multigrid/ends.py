@@ -2,7 +2,9 @@
 
 A node at a free end has half of a control volume, or of an element, inside the grid: in the
 symmetric form of A its line has half the couplings along itself that the next line has. A cell at a
-free end is a whole one. In one dimension the two are one matrix, and are taken for cells.
+free end is a whole one. In one dimension the two are one matrix, and are taken for cells. A cell at
+a face with the value 0 is coupled to that face twice as strongly as to its neighbours: it is half
+as far away.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from mgtheory.spectra.bounds import entries, fixed_values
 
 SHORT = 4  # unknowns along an axis from which on its ends say something
 EVEN = 1e-6  # by which a part entries that are rounded may differ
+BEYOND = {"free": 0.5, "face": 0.5, "zero": 1.0}  # where such ends are, in mesh widths
 HALF = 0.35, 0.71  # parts that are nearer to 1/2 than to 1/4 or to 1
 
 Kinds = dict[tuple[int, int], str]
@@ -25,7 +28,8 @@ Kinds = dict[tuple[int, int], str]
 def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
     """What A has at each end of each axis, by (axis, 0 or -1): ``around``, a coupling to the
     opposite end; ``free``, rows that sum to what those beside them do; ``zero``, rows that lack the
-    coupling that those beside them have; or ``other``, as where rows fix the values.
+    coupling that those beside them have; ``face``, where that is twice as large; or ``other``, as
+    where rows fix the values.
 
     An axis of few unknowns, or along which A does not couple, has no entry.
     """
@@ -53,8 +57,9 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
             if np.mean(np.abs(part) <= 0.05) > 0.25:
                 found[j, end] = "free"
             else:
-                zero = 0.5 < float(np.median(part.real)) < 1.5
-                found[j, end] = "zero" if zero else "other"
+                size = float(np.median(part.real))
+                zero = "zero" if size < 1.5 else "face"
+                found[j, end] = zero if 0.5 < size < 2.5 else "other"
     return found
 
 
@@ -89,10 +94,10 @@ def ends_of_axes(level: Level, kinds: Kinds, boundary: Boundary) -> tuple[Ends, 
             found.append(Ends.of(Boundary.PERIODIC))
         else:
             first, last = (
-                0.0 if _halved(level, j, end) else {"free": 0.5, "zero": 1.0}.get(str(kind), free)
+                0.0 if _halved(level, j, end) else BEYOND.get(str(kind), free)
                 for end, kind in zip((0, -1), both, strict=True)
             )
-            found.append(Ends(first, last))
+            found.append(Ends(first, last, odd=(both[0] == "face", both[1] == "face")))
     return tuple(found)
 
 

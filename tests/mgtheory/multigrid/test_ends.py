@@ -17,8 +17,9 @@ from mgtheory.problems.grids import Boundary, Ends
 from mgtheory.smoothers import Polynomial
 from mgtheory.spectra.bounds import couplings
 
-# beyond the first and the last unknown: a free node, a zero value at the next one, a free cell
-BEYOND = {"v": 0.0, "d": 1.0, "n": 0.5, "r": 0.0}
+# beyond the first and the last unknown: a free node, a zero value at the next one, a free cell, one
+# with a zero value at its face
+BEYOND = {"v": 0.0, "d": 1.0, "n": 0.5, "r": 0.0, "f": 0.5}
 
 
 def line(n, ends):
@@ -32,6 +33,8 @@ def line(n, ends):
             volumes[i] = 0.5
         if kind in "vnr":
             K[i, i] = 1.0 + (5.0 / widths if kind == "r" else 0.0)
+        if kind == "f":
+            K[i, i] = 3.0
     return sp.csr_array(K) * widths**2, sp.diags_array(volumes)
 
 
@@ -76,11 +79,14 @@ def found(A, shape, boundary="neumann"):
     [
         *itertools.combinations(["vv", "dv", "nn", "dn", "rr", "pp", "dd"], 2),
         *(("rv", "vd"), ("vv", "vv"), ("dv", "dv"), ("rr", "rr"), ("dn", "nd")),
+        *(("ff", "ff"), ("fn", "nn"), ("df", "fd"), ("ff", "pp"), ("fv", "nf")),
     ],
 )
 def test_ends_are_found(ends, make):
     expected = tuple(
-        Ends.of(Boundary.PERIODIC) if e == "pp" else Ends(*(BEYOND[kind] for kind in e))
+        Ends.of(Boundary.PERIODIC)
+        if e == "pp"
+        else Ends(*(BEYOND[kind] for kind in e), odd=(e[0] == "f", e[1] == "f"))
         for e in ends
     )
     A = make((17, 18), ends)
@@ -331,6 +337,40 @@ def test_a_cycle_is_that_of_the_reflected_grid(shape, ends, make):
         np.testing.assert_allclose(mine, its, atol=1e-12 * np.abs(its).max())
 
 
+@pytest.mark.parametrize("wider", ["nn", "ff"])
+@pytest.mark.parametrize(
+    ("shape", "ends"), [((16,), ["fn"]), ((16, 12), ["fn", "nn"]), ((8, 8, 8), ["fn", "nn", "fn"])]
+)
+def test_a_zero_face_is_an_odd_reflection(shape, ends, wider):
+    """The cycle is that between free faces on what is odd about the zero ones, and that between
+    zero faces on what is even about the free ones. B = I: diagonals differ at the ends."""
+
+    def richardson(level):
+        root = 6.0 * sum(n**2 for n in shape) / 4**level.index
+        return Polynomial(polynomial=ResidualPolynomial([root]), scaling="identity")
+
+    def cycles(size, ends, e):
+        lines = [line(n, kinds) for n, kinds in zip(size, ends, strict=True)]
+        scales = [(n / m) ** 2 for n, m in zip(shape, size, strict=True)]
+        A = on_grid([(K * s, M) for (K, M), s in zip(lines, scales, strict=True)])[0]
+        boundary = "neumann" if "n" in "".join(ends) else "dirichlet"
+        options = {"smoother": richardson, "max_levels": 3, "coarsest": 2, "axes": "all"}
+        given = {"shape": size, "boundary": boundary, "coarsening": "galerkin"}
+        hierarchy = Hierarchy.build(A, **given, **options)
+        assert len(hierarchy.levels) == 3
+        return [hierarchy.apply(A @ e.ravel(), cycle).reshape(size) for cycle in "VW"]
+
+    e = np.random.default_rng(0).standard_normal(shape)
+    twice, size, others = e, list(shape), list(ends)
+    for j in (j for j, kinds in enumerate(ends) if kinds == "fn"):
+        back = np.flip(twice, j)
+        twice = np.concatenate([-back, twice] if wider == "nn" else [twice, back], axis=j)
+        size[j], others[j] = 2 * shape[j], wider
+    own = tuple(slice(-n, None) if wider == "nn" else slice(0, n) for n in shape)
+    for mine, its in zip(cycles(shape, ends, e), cycles(size, others, twice), strict=True):
+        np.testing.assert_allclose(mine, its[own], atol=1e-12 * np.abs(its).max())
+
+
 @pytest.mark.parametrize("make", [symmetric, ghost_points])
 @pytest.mark.parametrize("roots", [[1.25], [0.6, 1.7]])
 def test_the_factor_is_that_of_fourier_analysis(roots, make):
@@ -350,12 +390,13 @@ def test_the_factor_is_that_of_fourier_analysis(roots, make):
 
 
 @pytest.mark.parametrize("n", [64, 65])
-@pytest.mark.parametrize("ends", ["vvvv", "dvvv", "ddvv", "ppvv", "dnnn", "rrrv"])
+@pytest.mark.parametrize("ends", ["vvvv", "dvvv", "ddvv", "ppvv", "dnnn", "rrrv", "fnnn", "fffd"])
 def test_products_with_a_for_a_digit(ends, n):
     """At most 14, mostly 7 to 10: where all ends were taken for cells it was up to 20, and a factor
     of 0.20 where it is 0.09."""
     A = symmetric((n, n), (ends[:2], ends[2:]))
-    hierarchy = Hierarchy.build(A, shape=(n, n), boundary="neumann")
+    boundary = "neumann" if set(ends) & set("vnr") else "dirichlet"
+    hierarchy = Hierarchy.build(A, shape=(n, n), boundary=boundary)
     e = np.random.default_rng(0).standard_normal(n * n)
     solution = hierarchy.solve(A @ e, tol=1e-12)
     assert solution.factor < 0.095
