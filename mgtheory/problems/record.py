@@ -200,7 +200,7 @@ def constant_diagonal(A: Any) -> float | None:
     entries = A.diagonal()
     real = not np.iscomplexobj(entries)
     alike = real and entries.min() > 0.0 and np.ptp(entries) <= VARIES * entries.max()
-    return float(entries.mean()) if alike else None
+    return float(entries.mean(dtype=float)) if alike else None
 
 
 def _nearly_symmetric(A: Any) -> str:

@@ -206,7 +206,7 @@ def couplings(A: sp.csr_array, shape: Sequence[int], *, reach: int = 1) -> tuple
     def mean(axis: int, way: int) -> float:
         inside = slice(None, -way) if way > 0 else slice(-way, None)
         line = np.moveaxis(sums[axis, way], axis, 0)[inside]
-        return way**2 * float(np.abs(line).mean()) if line.size else 0.0
+        return way**2 * float(np.abs(line).mean(dtype=float)) if line.size else 0.0
 
     return tuple(sum(mean(j, way) for way in steps) / 2 for j in range(dim))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from mgtheory import (
     FAMILIES,
@@ -9,6 +10,7 @@ from mgtheory import (
     Interval,
     ResidualPolynomial,
     derive,
+    poisson,
     smoothing_factor,
     three_grid_factor,
     two_grid_factor,
@@ -21,6 +23,7 @@ from mgtheory.polynomials.scores import (
     smoothing_number,
 )
 from mgtheory.problems import PROBLEMS, create
+from mgtheory.problems.stencils import anisotropic
 from mgtheory.smoothers import SMOOTHERS
 from mgtheory.spectra.ritz import arnoldi, lanczos
 
@@ -101,3 +104,40 @@ def test_solving(name, boundary):
             alike(lambda c=cycle, h=hierarchy: h.solve(problem.b, cycle=c).x)
     for estimate in (lanczos, arnoldi):
         alike(lambda e=estimate: e(problem.A).radius)
+
+
+@pytest.mark.parametrize("scale", [1e-250, 1e-160, 1e160, 1e290])
+def test_factors_of_any_multiple(scale):
+    """Squares of couplings below 1e-162 are 0 and above 1e154 infinite: all axes were taken for
+    alike, and the factor was 0.98."""
+    stencil = anisotropic((1.0, 0.01))
+    assert (scale * stencil).couplings() == pytest.approx([scale, 0.01 * scale])
+    for factor in (smoothing_factor, two_grid_factor, three_grid_factor):
+        assert factor(scale * stencil, "jacobi").factor == pytest.approx(
+            factor(stencil, "jacobi").factor, rel=1e-9
+        )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e20, 1e33])
+def test_single_precision_of_large_numbers(scale):
+    """Means of entries whose sum is none, and the norm of an x whose squares are 0: the residual
+    stays where it does for A of size 1, and is said to be rounding."""
+    A = poisson((31, 31)).A
+    one, other = (
+        Hierarchy.build((A * c).astype("f4"), shape=(31, 31)).solve(np.full(961, c, "f4"))
+        for c in (1.0, scale)
+    )
+    assert one.message.endswith("rounding allows no less")
+    assert other.message.endswith("rounding allows no less")
+    np.testing.assert_allclose(other.x, one.x, atol=2e-5 * np.abs(one.x).max())
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_empty_row_by_default():
+    """It has no diagonal, and no residual."""
+    A = poisson((15, 15)).A.tolil()
+    A[5, :] = 0.0
+    x = np.random.default_rng(0).standard_normal(225)
+    solution = Hierarchy.build(sp.csr_array(A), shape=(15, 15)).solve(A @ x)
+    assert solution.converged
