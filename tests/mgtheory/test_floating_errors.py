@@ -8,10 +8,13 @@ from mgtheory import (
     FAMILIES,
     Hierarchy,
     Interval,
+    Problem,
     ResidualPolynomial,
+    Stencil,
     derive,
     poisson,
     smoothing_factor,
+    solve,
     three_grid_factor,
     two_grid_factor,
 )
@@ -141,3 +144,35 @@ def test_an_empty_row_by_default():
     x = np.random.default_rng(0).standard_normal(225)
     solution = Hierarchy.build(sp.csr_array(A), shape=(15, 15)).solve(A @ x)
     assert solution.converged
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-300, 1e-60, 1e60, 1e100])
+def test_a_cycle_in_single_precision_where_that_has_the_numbers(scale):
+    """By default it was one of zeros, and the coarsest A singular."""
+    problem = poisson((31, 31), weights=(scale, scale))
+    expected = solve(poisson((31, 31))).x
+    np.testing.assert_allclose(solve(problem).x, expected, atol=1e-6)
+    assert Hierarchy.build(problem, dtype="auto").levels[0].operator.dtype == np.float64
+    with pytest.raises(ValueError, match="of numbers from 1e-38 to 3e\\+38, A has entries"):
+        Hierarchy.build(problem, dtype="float32")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_coefficients_whose_squares_are_no_numbers(scale):
+    """The harmonic mean of two was 0, or infinite."""
+    one, other = (
+        poisson((7, 7), coefficient=lambda x, y, c=c: c * (1.0 + x * y)).A for c in (1.0, scale)
+    )
+    np.testing.assert_allclose(other.data / scale, one.data, rtol=1e-12)
+
+
+def test_a_multiple_of_the_identity():
+    """It has one eigenvalue b, and polynomials are those of [b/2, b]."""
+    stencil = Stencil([(0, 0)], [2.0])
+    problem = Problem.from_stencil(stencil, (15, 15))
+    for of in (stencil, problem):
+        np.testing.assert_allclose(derive("chebyshev", 1, of).roots, [1.5])
+        assert smoothing_factor(of, "chebyshev", degree=1).factor == pytest.approx(1 / 3)
+    assert solve(problem, b=np.ones(225)).x == pytest.approx(0.5)
