@@ -19,7 +19,11 @@ from mgtheory.spectra.bounds import entries, fixed_values
 
 SHORT = 4  # unknowns along an axis from which on its ends say something
 EVEN = 1e-6  # by which a part entries that are rounded may differ
-BEYOND = {"free": 0.5, "face": 0.5, "zero": 1.0}  # where such ends are, in mesh widths
+# where such ends are, in mesh widths
+BEYOND = {"free": 0.5, "robin": 0.5, "face": 0.5, "zero": 1.0}
+# such ends by what the sums of their rows have of the coupling from the next line: with the part s
+# values fall to 0 1/s mesh widths outwards
+PARTS = {"robin": (0.05, 0.5), "zero": (0.5, 1.5), "face": (1.5, np.inf)}
 HALF = 0.35, 0.71  # parts that are nearer to 1/2 than to 1/4 or to 1
 
 Kinds = dict[tuple[int, int], str]
@@ -28,8 +32,8 @@ Kinds = dict[tuple[int, int], str]
 def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
     """What A has at each end of each axis, by (axis, 0 or -1): ``around``, a coupling to the
     opposite end; ``free``, rows that sum to what those beside them do; ``zero``, rows that lack the
-    coupling that those beside them have; ``face``, where that is twice as large; or ``other``, as
-    where rows fix the values.
+    coupling that those beside them have; ``face``, where they lack twice as much or more;
+    ``robin``, where less than half; or ``other``, as where some rows fix the values.
 
     An axis of few unknowns, or along which A does not couple, has no entry.
     """
@@ -58,8 +62,8 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
                 found[j, end] = "free"
             else:
                 size = float(np.median(part.real))
-                zero = "zero" if size < 1.5 else "face"
-                found[j, end] = zero if 0.5 < size < 2.5 else "other"
+                named = (kind for kind, (low, high) in PARTS.items() if low < size <= high)
+                found[j, end] = next(named, "other")
     return found
 
 
@@ -76,7 +80,7 @@ def inside_of_fixed_lines(A: sp.csr_array, shape: Shape) -> tuple[slice, ...]:
 def fitting_boundary(kinds: Kinds) -> Boundary:
     """The boundary that does not contradict any of these ends."""
     found = set(kinds.values())
-    if "free" in found:
+    if found & {"free", "robin"}:
         return Boundary.NEUMANN
     return Boundary.PERIODIC if "around" in found else Boundary.DIRICHLET
 
