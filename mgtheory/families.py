@@ -56,7 +56,8 @@ def _operator(record: OperatorRecord) -> Arguments | None:
     if getattr(source, "nullspace", None) is not None:
         start -= start.mean()
     if record.kind == "problem" and record.scaling == "diagonal":
-        A = sp.csr_array(sp.diags_array(1.0 / A.diagonal()) @ A)
+        diagonal = A.diagonal()  # 0 where a row is empty
+        A = sp.csr_array(sp.diags_array(1.0 / np.where(diagonal == 0, 1.0, diagonal)) @ A)
     return {"operator": A, "start": start}
 
 

@@ -11,12 +11,20 @@ axes:
 first the points with one axis in F, then those with two, then three. In one dimension, and for
 points on a line between two coarse ones, that keeps the flux k u' continuous; where k is constant
 it is linear interpolation. With R = c P^T the Galerkin product of a 3^d stencil is one again.
+
+A reaction term adds to c_0: with it constants are no longer interpolated to themselves, although
+smooth functions are what a coarse grid is for. So what c_0 has beyond -sum_{o != 0} c_o is left out
+as far as it is no more than the coupling -sum_{o_j = s} c_o to the weakest side (j in F, s = +-1):
+all of it where the solution changes over more than a mesh width, nearly none at a fixed value, none
+beside a node beyond the grid. Dendy's codes leave out all or nothing, up to about that size.
+
 Sources: R. E. Alcouffe, A. Brandt, J. E. Dendy, J. W. Painter, SIAM J. Sci. Stat. Comput. 2 (1981)
 430-454; J. E. Dendy, Black box multigrid, J. Comput. Phys. 48 (1982) 366-386.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -167,6 +175,8 @@ def _own_equation(
     centre = lumped[(0,) * len(F)][here] if (0,) * len(F) in lumped else np.zeros(1)
     if not np.min(centre) > 0.0:
         return None
+    excess = np.sum([values[here] for values in lumped.values()], axis=0)
+    centre = centre - np.clip(excess, 0.0, np.maximum(_weakest(lumped, here), 0.0))
     rows, columns, weights = [], [], []
     for key, on_grid in lumped.items():
         if not any(key):
@@ -192,6 +202,18 @@ def _own_equation(
     keep = value != 0.0
     place = np.concatenate(rows)[keep], np.concatenate(columns)[keep]
     return sp.csr_array(sp.coo_array((value[keep], place), shape=(index.size, index.size)))
+
+
+def _weakest(lumped: Offsets, here: Any) -> NDArray[Any]:
+    """The weakest of the couplings to each side along each axis, -sum_{o_j = s} c_o; 0 where there
+    is none to a side."""
+    axes = range(len(next(iter(lumped))))
+    sides = [
+        -np.sum([c[here] for o, c in lumped.items() if o[j] == s], axis=0)
+        for j in axes
+        for s in (-1, 1)
+    ]
+    return functools.reduce(np.minimum, sides)
 
 
 def _of_one_sign(weights: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,9 @@
 
 A node at a free end has half of a control volume, or of an element, inside the grid: in the
 symmetric form of A its line has half the couplings along itself that the next line has. A cell at a
-free end is a whole one. In one dimension the two are one matrix, and are taken for cells.
+free end is a whole one. In one dimension the two are one matrix, and are taken for cells. A cell at
+a face with the value 0 is coupled to that face twice as strongly as to its neighbours: it is half
+as far away.
 """
 
 from __future__ import annotations
@@ -17,6 +19,11 @@ from mgtheory.spectra.bounds import entries, fixed_values
 
 SHORT = 4  # unknowns along an axis from which on its ends say something
 EVEN = 1e-6  # by which a part entries that are rounded may differ
+# where such ends are, in mesh widths
+BEYOND = {"free": 0.5, "robin": 0.5, "face": 0.5, "zero": 1.0}
+# such ends by what the sums of their rows have of the coupling from the next line: with the part s
+# values fall to 0 1/s mesh widths outwards
+PARTS = {"robin": (0.05, 0.5), "zero": (0.5, 1.5), "face": (1.5, np.inf)}
 HALF = 0.35, 0.71  # parts that are nearer to 1/2 than to 1/4 or to 1
 
 Kinds = dict[tuple[int, int], str]
@@ -25,7 +32,8 @@ Kinds = dict[tuple[int, int], str]
 def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
     """What A has at each end of each axis, by (axis, 0 or -1): ``around``, a coupling to the
     opposite end; ``free``, rows that sum to what those beside them do; ``zero``, rows that lack the
-    coupling that those beside them have; or ``other``, as where rows fix the values.
+    coupling that those beside them have; ``face``, where they lack twice as much or more;
+    ``robin``, where less than half; or ``other``, as where some rows fix the values.
 
     An axis of few unknowns, or along which A does not couple, has no entry.
     """
@@ -53,9 +61,28 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
             if np.mean(np.abs(part) <= 0.05) > 0.25:
                 found[j, end] = "free"
             else:
-                zero = 0.5 < float(np.median(part.real)) < 1.5
-                found[j, end] = "zero" if zero else "other"
+                size = float(np.median(part.real))
+                named = (kind for kind, (low, high) in PARTS.items() if low < size <= high)
+                found[j, end] = next(named, "other")
     return found
+
+
+def inside_of_fixed_lines(A: sp.csr_array, shape: Shape) -> tuple[slice, ...]:
+    """The part of the grid, axis by axis, without the lines at its ends of which every row fixes
+    a value: those are the nodes beyond the ends of the others' grid, if there are others."""
+    fixed, inside = fixed_values(A).reshape(shape), []
+    for j, n in enumerate(shape):
+        free = np.flatnonzero(~fixed.all(axis=tuple(i for i in range(len(shape)) if i != j)))
+        inside.append(slice(free[0], free[-1] + 1) if free.size else slice(0, n))
+    return tuple(inside)
+
+
+def fitting_boundary(kinds: Kinds) -> Boundary:
+    """The boundary that does not contradict any of these ends."""
+    found = set(kinds.values())
+    if found & {"free", "robin"}:
+        return Boundary.NEUMANN
+    return Boundary.PERIODIC if "around" in found else Boundary.DIRICHLET
 
 
 def ends_of_axes(level: Level, kinds: Kinds, boundary: Boundary) -> tuple[Ends, ...]:
@@ -71,10 +98,10 @@ def ends_of_axes(level: Level, kinds: Kinds, boundary: Boundary) -> tuple[Ends, 
             found.append(Ends.of(Boundary.PERIODIC))
         else:
             first, last = (
-                0.0 if _halved(level, j, end) else {"free": 0.5, "zero": 1.0}.get(str(kind), free)
+                0.0 if _halved(level, j, end) else BEYOND.get(str(kind), free)
                 for end, kind in zip((0, -1), both, strict=True)
             )
-            found.append(Ends(first, last))
+            found.append(Ends(first, last, odd=(both[0] == "face", both[1] == "face")))
     return tuple(found)
 
 
@@ -101,6 +128,9 @@ def _along(S: sp.csr_array, line: NDArray[np.intp]) -> NDArray[np.float64]:
 def stencil_inside(A: sp.csr_array, shape: Shape) -> NDArray[np.float64] | None:
     """The entries of a row of A by their offsets, shape (3, ..), where all rows that have all
     neighbours are alike, and even about their centre; else None."""
+    places = np.arange(A.shape[0]).reshape(shape)[inside_of_fixed_lines(A, shape)]
+    if places.shape != shape:
+        A, shape = sp.csr_array(A[places.ravel()][:, places.ravel()]), places.shape
     if min(shape) < 3 or np.iscomplexobj(A.data):
         return None
     middle, inside = tuple(n // 2 for n in shape), (slice(1, -1),) * len(shape)

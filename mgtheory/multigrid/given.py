@@ -19,8 +19,9 @@ from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra.record import SAME
 
-# the largest condition number with which a float32 cycle converges like a float64 one
-SINGLE = 1e6
+# the largest condition number with which a float32 cycle converges like a float64 one, and how far
+# from 1 the entries of A may be, so that x and what lies between are numbers of that type
+SINGLE, FAR = 1e6, 1e15
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class Given:
                     "unknown coarsening 'rediscretise', allowed: galerkin (rediscretise needs a"
                     " Problem)"
                 )
-        work = check_work(A.dtype, options.dtype, model)
+        work = check_work(A, options.dtype, model)
         return cls(A, shape, kind, model, work, options.nullspace)
 
     @cached_property
@@ -137,14 +138,21 @@ def check_dtype(dtype: Any, what: str = "dtype") -> np.dtype[Any]:
     return np.dtype(dtype)
 
 
-def check_work(given: np.dtype[Any], dtype: Any, problem: Problem | None) -> np.dtype[Any]:
+def check_work(A: sp.csr_array, dtype: Any, problem: Problem | None) -> np.dtype[Any]:
     """The type of the cycle: that of A, the one asked for, or for "auto" float32 where the residual
-    equation is known to be well enough conditioned for it."""
+    equation is known to be well enough conditioned for it, and of numbers that it has."""
+    given, largest = np.dtype(A.dtype), float(np.abs(A.data).max())
     if isinstance(dtype, str) and dtype == "auto":
         dtype = given
         if given == np.float64 and problem is not None and _condition(problem) < SINGLE:
-            dtype = np.float32
+            dtype = np.float32 if 1.0 / FAR < largest < FAR else given
     work = check_dtype(given if dtype is None else dtype)
+    low, high = float(np.finfo(work).tiny), float(np.finfo(work).max)
+    if work != given and not low <= largest <= high:
+        raise ValueError(
+            f"dtype is {work}, of numbers from {low:.0e} to {high:.0e}, A has entries up to"
+            f" {largest:.0e}: scale A, or take {given}"
+        )
     if np.issubdtype(given, np.complexfloating) and not np.issubdtype(work, np.complexfloating):
         raise ValueError(f"A is {given}, the cycle's type {work} must be complex too")
     if np.issubdtype(work, np.complexfloating) and not np.issubdtype(given, np.complexfloating):
@@ -171,7 +179,7 @@ def _condition(problem: Problem) -> float:
         k = problem.coefficient(*problem.grid)
         laplacian = poisson(problem.shape, boundary=str(problem.boundary))
         return float(np.max(k) / np.min(k)) * _condition(laplacian)
-    if problem.unknowns == 1:
+    if problem.unknowns == 1 or not any(problem.polynomial):  # a multiple of the identity
         return 1.0
     a, b = problem.spectrum()
     if a <= 1e-12 * b and problem.nullspace is not None:

@@ -72,6 +72,10 @@ class Level:
     interval
         High-frequency part of the spectrum of A, where the problem gives it exactly; None where it
         is estimated.
+    inside
+        Of level 0, the level of the unknowns inside lines at the ends of the grid whose rows fix
+        their values, as if A had no others: coarse grids are made for those. None without such
+        lines.
     damped
         a/b of the interval [a, b] to damp, where no grid says it.
     tensor
@@ -111,6 +115,7 @@ class Level:
     ends: tuple[Ends, ...] = ()
     even: bool = False
     reference: Level | None = None
+    inside: Level | None = None
     damped: float | None = None
     tensor: TensorForm | None = None
     rows: NDArray[np.float64] | None = None
@@ -251,8 +256,9 @@ class Level:
 
     @cached_property
     def fixed(self) -> NDArray[np.bool_]:
-        """Where a row of A fixes a value, shape (n,)."""
-        return fixed_values(self.A)
+        """Where a row of A fixes a value, shape (n,); below level 0, which keeps penalties to
+        itself, that of an unknown without neighbours."""
+        return fixed_values(self.A) if self.index == 0 else np.diff(self.A.indptr) == 1
 
     @property
     def form_rows(self) -> NDArray[np.float64] | None:

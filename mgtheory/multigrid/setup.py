@@ -15,7 +15,13 @@ from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.aggregates import Aggregates, aggregates, pseudo_inverse
 from mgtheory.multigrid.coarse import DENSE, DirectSolver
 from mgtheory.multigrid.doubts import JUMP, about_boundary, about_symmetry, doubts, row_scales
-from mgtheory.multigrid.ends import ends_of_axes, kinds_of_ends, stencil_inside
+from mgtheory.multigrid.ends import (
+    ends_of_axes,
+    fitting_boundary,
+    inside_of_fixed_lines,
+    kinds_of_ends,
+    stencil_inside,
+)
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
 from mgtheory.multigrid.nullspace import coarse_nullspace
@@ -100,9 +106,9 @@ class Coarsening:
             )
         return levels
 
-    def finest(self) -> Level:
+    def finest(self, *, fixed: bool = True) -> Level:
         """Level 0, with its tensor form where the stencil is constant. In a bare matrix that is
-        recognised; where it is not, the grid may be wrong."""
+        recognised; where it is not, the grid may be wrong, or rows be `fixed`."""
         A, shape, problem = self.given.A, self.given.shape, self.given.problem
         ends = transfer.sides(self.given.boundary, len(shape))
         if problem is not None:
@@ -115,19 +121,36 @@ class Coarsening:
         if tensor is None:
             level.rows = row_scales(level)
             if self.transfers is None:  # else it need not be a grid
+                level.inside = self._inside(level) if fixed else None
                 self._look_at_ends(level)
-            level.doubts += about_symmetry(level)
+            if level.inside is None:
+                level.doubts += about_symmetry(level)
         return level
 
     def _look_at_ends(self, level: Level) -> None:
         """Where the grid of a bare matrix ends, and what speaks against it; as the boundary has it
-        where A contradicts that."""
+        where A contradicts that. Beyond lines that are fixed the grid has ended."""
+        if level.inside is not None:
+            level.ends, level.doubts = level.inside.ends, level.inside.doubts
+            return
         boundary, kinds = self.given.boundary, kinds_of_ends(level.balanced, level.shape)
         level.doubts = doubts(level, boundary, kinds)
         if about_boundary(kinds, level.shape, boundary):
             return
         own, level.ends = level.ends, ends_of_axes(level, kinds, boundary)
         level.even = level.ends != own and stencil_inside(level.balanced, level.shape) is not None
+
+    def _inside(self, level: Level) -> Level | None:
+        """What `Level.inside` is of level 0; of the boundary of such a grid A alone knows."""
+        part = inside_of_fixed_lines(level.balanced, level.shape)
+        places = np.arange(level.size).reshape(level.shape)[part]
+        if places.shape == level.shape:
+            return None
+        index = places.reshape(-1)
+        A, S = (sp.csr_array(M[index][:, index]) for M in (level.A, level.balanced))
+        boundary = fitting_boundary(kinds_of_ends(S, places.shape))
+        given = replace(self.given, A=A, shape=places.shape, boundary=boundary)
+        return replace(self, given=given).finest(fixed=False)
 
     @cached_property
     def transfers(self) -> Any:
@@ -150,6 +173,8 @@ class Coarsening:
 
     def next(self, level: Level) -> Level | None:
         """The next coarser level; None where this is the coarsest."""
+        if level.inside is not None:
+            return self._next_inside(level, level.inside)
         again = self.given.problem if self.name == "rediscretise" else None
         constant = again is not None or level.tensor is not None or level.finest.even
         shape = self._transfers(level, constant=constant)
@@ -172,6 +197,18 @@ class Coarsening:
             level.P, level.R = level.P.astype(real), level.R.astype(real)
         problem = None if again is None else replace(again, shape=shape)
         return make_level(A, shape, level.operator.dtype, tensor, problem, level)
+
+    def _next_inside(self, level: Level, inside: Level) -> Level | None:
+        """The next coarser level of the unknowns inside fixed lines, which themselves have none."""
+        coarse = self.next(inside)
+        if coarse is not None:
+            part = inside_of_fixed_lines(level.balanced, level.shape)
+            E = transfer.embedding(level.shape, part)
+            level.P, level.R = _product(E, inside.P), _product(E, inside.R.T).T
+            level.lift = partial(_lift, E, inside)
+            level.axes, level.notes, level.own_transfers = inside.axes, inside.notes, False
+            level.even, coarse.reference = inside.even, level
+        return coarse
 
     def _transfers(self, level: Level, *, constant: bool) -> Shape | None:
         """Give the level its axes, P, R and the interpolation of full multigrid; the coarse shape,
@@ -330,6 +367,19 @@ def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
     if not kept.all():  # whose residual would be a penalty times what the lift gives them
         level.lift = P = sp.csr_array(kept[:, None] * sp.csr_array(P.tocsr()))
     return P, sp.csr_array(sp.csr_array(R.tocsr()) * weights[None, :])
+
+
+def _product(E: TensorOperator, T: Any) -> Any:
+    """E T, where both are so a product along the axes."""
+    if isinstance(T, TensorOperator):
+        return TensorOperator([one @ two for one, two in zip(E.factors, T.factors, strict=True)])
+    return sp.csr_array(E.tocsr() @ T)
+
+
+def _lift(E: TensorOperator, inside: Level) -> Any:
+    """The interpolation of full multigrid inside fixed lines, whose residual would be a penalty
+    times what it gave them."""
+    return _product(E, inside.interpolation)
 
 
 def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:

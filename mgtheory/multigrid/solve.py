@@ -121,8 +121,11 @@ def solve_levels(
 
 def rounding_floor(A: Any, x: NDArray[Any]) -> float:
     """About the residual norm that rounding leaves, of x or of A's entries."""
-    largest = float(np.max(np.abs(A.data), initial=0.0))
-    return float(max(np.finfo(v.dtype).eps for v in (x, A))) * largest * norm(x)
+    largest, unit = (float(np.max(np.abs(v), initial=0.0)) for v in (A.data, x))
+    if not 0.0 < unit < np.inf:
+        return 0.0
+    # the squares of an x beside a large A may leave the range
+    return float(max(np.finfo(v.dtype).eps for v in (x, A))) * largest * unit * norm(x / unit)
 
 
 def in_cycle_type(

@@ -187,16 +187,18 @@ def _from_slots(
 
 def linear(n: int, m: int, axis: Boundary | Ends) -> sp.csr_array:
     """Piecewise linear interpolation from m to n unknowns, shape (n, m): 0 at the node beyond a
-    Dirichlet boundary, even at a Neumann boundary."""
+    Dirichlet boundary, even at a Neumann boundary, odd at a face with the value 0."""
     ends, position = Ends.of(axis), _positions(n, m, axis)
     left = np.floor(position).astype(int)
-    weight = position - left
-    columns = [left, left + 1]
+    columns, weights = [left, left + 1], [left + 1.0 - position, position - left]
     if ends.around:
-        columns = [c % m for c in columns]
-    else:
-        columns = [np.clip(c, -int(ends.first), m - 1 + int(ends.last)) for c in columns]
-    return _from_slots(n, m, columns, [1.0 - weight, weight])
+        return _from_slots(n, m, [c % m for c in columns], weights)
+    low, high = -int(ends.first), m - 1 + int(ends.last)
+    signs = [
+        np.where((c < low) & ends.odd[0] | (c > high) & ends.odd[1], -1.0, 1.0) for c in columns
+    ]
+    weights = [weight * sign for weight, sign in zip(weights, signs, strict=True)]
+    return _from_slots(n, m, [np.clip(c, low, high) for c in columns], weights)
 
 
 def lagrange(n: int, m: int, axis: Boundary | Ends, *, points: int) -> sp.csr_array:
@@ -275,6 +277,16 @@ def _along_axes(fine: Shape, coarse: Shape, boundary: Sides, line: Line) -> Tens
         for n, m, ends in set(axes)
     }
     return TensorOperator([made[axis] for axis in axes])
+
+
+def embedding(shape: Shape, part: Sequence[slice]) -> TensorOperator:
+    """E of shape (prod(shape), size of the part): values on a part of the grid, 0 around it."""
+    return TensorOperator(
+        [
+            sp.eye_array(n, line.stop - line.start, k=-line.start, format="csr")
+            for n, line in zip(shape, part, strict=True)
+        ]
+    )
 
 
 def weight(fine: Shape, coarse: Shape, boundary: Sides) -> float:

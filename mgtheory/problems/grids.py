@@ -41,11 +41,13 @@ class Boundary(StrEnum):
 class Ends:
     """Where an axis ends, in mesh widths from its `first` and its `last` unknown outwards: 1 where
     the next node has the value 0, 1/2 beside a cell, 0 where the unknown lies at the end itself;
-    `around` where the first unknown follows the last."""
+    `around` where the first unknown follows the last; `odd` where the face of the first or of the
+    last cell has the value 0: beyond a face values are even, beyond such a one odd."""
 
     first: float
     last: float
     around: bool = False
+    odd: tuple[bool, bool] = (False, False)
 
     @classmethod
     def of(cls, axis: Boundary | Ends) -> Ends:
@@ -59,7 +61,8 @@ class Ends:
     def __str__(self) -> str:
         known = [str(boundary) for boundary, ends in _ENDS.items() if ends == self]
         names = {0.0: "free-node", 0.5: "cell", 1.0: "zero-node"}
-        return (*known, f"{names[self.first]}/{names[self.last]}")[0]
+        both = zip((self.first, self.last), self.odd, strict=True)
+        return (*known, "/".join("zero-face" if odd else names[end] for end, odd in both))[0]
 
     def paired(self, n: int) -> Ends:
         """Those that n unknowns are coarsened with: an odd number of intervals between free nodes

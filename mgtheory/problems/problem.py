@@ -249,7 +249,8 @@ class Problem:
 
         Exact with constant coefficients; the 5- and 7-point Laplacian on a square grid give
         [b/(2d), b]. With variable coefficients [b/(2d), b], b the largest eigenvalue. Of a stencil
-        that is not even along every axis the range of |Ahat|, on 64 frequencies per axis.
+        that is not even along every axis the range of |Ahat|, on 64 frequencies per axis. Of a
+        multiple b of the identity [b/2, b].
         """
         chosen = range(self.dim) if axes is None else check_axes(axes, self.dim)
         sizes = self._like(shape)
@@ -268,7 +269,9 @@ class Problem:
             [((2.0 if i == j else 0.0) / h**2, 4.0 / h**2) for i, h in enumerate(widths)]
             for j in chosen
         ]
-        return Interval(*tensor.extremes(polynomial, boxes))
+        a, b = tensor.extremes(polynomial, boxes)
+        # a multiple of the identity has one eigenvalue, which is no interval
+        return Interval(b / 2.0 if a == b > 0.0 else a, b)
 
     def error(self, x: ArrayLike, norm: str = "max") -> float:
         """||x - exact||, "max" or "l2" (root mean square), x of shape (n,) or that of the grid; its

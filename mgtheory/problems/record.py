@@ -200,7 +200,7 @@ def constant_diagonal(A: Any) -> float | None:
     entries = A.diagonal()
     real = not np.iscomplexobj(entries)
     alike = real and entries.min() > 0.0 and np.ptp(entries) <= VARIES * entries.max()
-    return float(entries.mean()) if alike else None
+    return float(entries.mean(dtype=float)) if alike else None
 
 
 def _nearly_symmetric(A: Any) -> str:
@@ -317,6 +317,8 @@ def _of_stencil(
     name = f"a stencil of {len(stencil.offsets)} points in {stencil.dim}D"
     if real and a < -ROUNDING * b:
         check_positive(a, float(high.real.max()), name)
+    if a == b:  # a multiple of the identity has one eigenvalue, which is no interval
+        a = b / 2.0
     # in the right half-plane: of a stencil with first-order terms the solver says what it expects
     positive = float(values.real.min()) >= -ROUNDING * b
     return OperatorRecord(

@@ -150,11 +150,12 @@ class Stencil(ReadOnlyArrays):
         Of a discretised second derivative it is a_j/h_j^2, whatever corners the stencil has.
         """
         k = np.array(self.offsets)
+        unit = float(np.abs(self.values).max()) or 1.0  # whose squares may leave the range
+        taps = self.matrices / unit
         return tuple(
-            float(
-                sum(np.linalg.norm(self.matrices[k[:, j] == way].sum(axis=0)) for way in (1, -1))
-                / 2
-            )
+            unit
+            / 2
+            * float(sum(np.linalg.norm(taps[k[:, j] == way].sum(axis=0)) for way in (1, -1)))
             for j in range(self.dim)
         )
 

@@ -38,7 +38,8 @@ def face_coefficients(
         two = values[_window(axis, slice(1, None), len(shape))]
         scale, face = 1.0 / mesh_width(n, boundary) ** 2, one + two
         if average == "harmonic":
-            face = np.divide(one * two, face, out=face)
+            face = np.divide(one, face, out=face)  # a product of both may leave the range
+            face *= two
             scale *= 4.0
         face *= 0.5 * scale
         if boundary is Boundary.NEUMANN:

@@ -206,7 +206,7 @@ def couplings(A: sp.csr_array, shape: Sequence[int], *, reach: int = 1) -> tuple
     def mean(axis: int, way: int) -> float:
         inside = slice(None, -way) if way > 0 else slice(-way, None)
         line = np.moveaxis(sums[axis, way], axis, 0)[inside]
-        return way**2 * float(np.abs(line).mean()) if line.size else 0.0
+        return way**2 * float(np.abs(line).mean(dtype=float)) if line.size else 0.0
 
     return tuple(sum(mean(j, way) for way in steps) / 2 for j in range(dim))
 
@@ -271,9 +271,10 @@ def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:
 
 def fixed_values(A: sp.csr_array) -> NDArray[np.bool_]:
     """Where a row fixes a value, as one of the identity or with a penalty does: its couplings are
-    less than `FIXED` of those in most rows, beside its diagonal."""
+    less than `FIXED` of those in most rows that have any, beside its diagonal."""
     ratio = coupling_ratio(A)
-    return np.asarray(ratio < FIXED * min(1.0, float(np.median(ratio))))
+    usual = float(np.median(ratio[ratio > 0.0])) if ratio.any() else 0.0
+    return np.asarray(ratio < FIXED * min(1.0, usual))
 
 
 def quick_ritz(
