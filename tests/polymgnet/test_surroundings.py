@@ -136,7 +136,7 @@ def test_streams_that_nobody_reads(unbuffered):
 
 
 def test_git_variables_name_no_other_revision(monkeypatch):
-    from nets.training.folder import _revision
+    from nets.training.environment import _revision
 
     own = _revision()
     monkeypatch.setenv("GIT_DIR", "/nonexistent")
