@@ -182,7 +182,7 @@ def _check_values(options: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{option} is {value!r}, must be a positive whole number, at most {MOST:,}"
             )
-    for option in ("train_coefficients", "preactivation", "separable"):
+    for option in ("train_coefficients", "preactivation"):
         if not isinstance(options.get(option, True), bool):
             raise ValueError(f"{option} is {options[option]!r}, allowed are: true, false")
 

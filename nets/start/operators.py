@@ -27,6 +27,7 @@ from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectra
 
 MARGIN = 0.1  # of the start `shifted`, relative to the radius
 SMALL = 0.1  # random part of the start `laplacian`
+Parts = tuple[Tensor, Tensor]
 MEASURED = ("applied", "periodic")  # as the network applies A, or its symbol on a larger grid
 
 
@@ -128,20 +129,21 @@ def _shifted(
     return _random(operator, generator)
 
 
-def _separable(
+def _random_parts(operator: SeparableConv, generator: torch.Generator | None) -> Parts:
+    """Both as `_random` draws a convolution, P first."""
+    P = _random(operator.pointwise, generator)
+    return _random(operator.depthwise, generator), P
+
+
+def _laplacian_parts(
     operator: SeparableConv,
-    name: str,
     generator: torch.Generator | None,
     *,
     small: float = SMALL,
     scale: float = 1.0,
-) -> tuple[Tensor, Tensor]:
-    """The filters D and the matrix P of a start: as they are made, or the Laplacian as each D and 1
-    plus `small` times a random matrix as P."""
-    P = _random(operator.pointwise, generator)
-    if name == "random":
-        return _random(operator.depthwise, generator), P
-    P *= small
+) -> Parts:
+    """The Laplacian of `_laplacian` as each filter, and 1 plus `small` times a random matrix."""
+    P = small * _random(operator.pointwise, generator)
     P[_centre(P)] += 1
     return _stencil(operator.depthwise, small, scale), P
 
@@ -151,6 +153,15 @@ OPERATOR_STARTS: dict[str, Callable[..., Tensor]] = {
     "laplacian": _laplacian,
     "shifted": _shifted,
     "keep": lambda operator, generator: operator.weight.detach(),
+}
+# those that a separable A has too, with the same options: its filters D and its matrix P
+SEPARABLE_STARTS: dict[str, Callable[..., Parts]] = {
+    "random": _random_parts,
+    "laplacian": _laplacian_parts,
+    "keep": lambda operator, generator: (
+        operator.depthwise.weight.detach(),
+        operator.pointwise.weight.detach(),
+    ),
 }
 
 
@@ -164,11 +175,12 @@ def start_options(name: str) -> set[str]:
 
 
 def check_separable_start(operators: Sequence[Conv], name: str) -> None:
-    """ValueError where one of them is separable and cannot start so."""
-    if name == "shifted" and any(isinstance(operator, SeparableConv) for operator in operators):
+    """ValueError where one of them is separable and has no start of that name."""
+    separable = any(isinstance(operator, SeparableConv) for operator in operators)
+    if separable and name not in SEPARABLE_STARTS:
         raise ValueError(
-            "operator shifted adds a multiple of the identity to A, which filters and a matrix of"
-            " channels cannot give: a separable A starts by random, laplacian or keep"
+            f"operator {name} makes a kernel that is no product of filters and a matrix of"
+            f" channels: a separable A starts by {', '.join(SEPARABLE_STARTS)}"
         )
 
 
@@ -177,7 +189,7 @@ def _set(
 ) -> None:
     """The weights of A by the start of that name, in place."""
     if isinstance(operator, SeparableConv):
-        D, P = _separable(operator, name, generator, **options)
+        D, P = SEPARABLE_STARTS[name](operator, generator, **options)
         assign(operator.depthwise, "weight", D)
         assign(operator.pointwise, "weight", P)
     else:
