@@ -10,20 +10,14 @@ KEYWORD = re.compile(
     rf"=('\w+'|\(\d[\d, ]*\)|\w+){_ENDS}"
 )
 LEVELS = re.compile(rf"{_ALONE}max_levels(?!=){_ENDS}")
-# what a family needs of an operator (`mgtheory.families.NEEDS`), as the command is given it
+# what a family needs of an operator, by its name in `mgtheory.families.NEEDS`
 NEEDED = {
-    "a Problem, a Stencil, or the interval (a, b), 0 < a < b": (
-        "--problem, --matrix with --shape, or --interval A B with 0 < A < B"
-    ),
-    "a Problem, a Stencil, the interval (a, b), the number b, or a symmetric positive matrix": (
-        "--problem, a symmetric positive --matrix, --interval A B or --lmax B"
-    ),
-    "a matrix, a LinearOperator with its start vector, or a Problem": "--problem or --matrix",
-    "points of a spectrum, an Interval or a list of them, a Problem or a Stencil": (
-        "--problem, --matrix with --shape, --interval A B with 0 < A < B, or --points"
-    ),
-    "anything with a spectrum: its largest modulus b is enough": "--lmax B",
-    "a Problem with constant coefficients, or a Stencil": "a --problem with constant coefficients",
+    "interval": "--problem, --matrix with --shape, or --interval A B with 0 < A < B",
+    "lmax": "--problem, a symmetric positive --matrix, --interval A B or --lmax B",
+    "operator": "--problem or --matrix",
+    "points": ("--problem, --matrix with --shape, --interval A B with 0 < A < B, or --points"),
+    "radius": "--lmax B",
+    "problem": "a --problem with constant coefficients",
 }
 _AXES = r"([012](?:, ?[012])*)"
 AXES = re.compile(rf"{_ALONE}(ax[ei]s) (?:\({_AXES},?\)|\[{_AXES}\]|{_AXES}){_ENDS}")
@@ -35,8 +29,11 @@ def worded(text: str) -> str:
     >>> worded("made with axes (0, 1) coarsened; take axes=(0,) or coarsening='galerkin'")
     'made with axes x, y coarsened; take --axes x or --coarsening galerkin'
     """
-    for sources, options in NEEDED.items():
-        text = text.replace(f"it needs {sources}", f"it needs {options}")
+    if "it needs " in text:
+        from mgtheory.families import NEEDS
+
+        for name, options in NEEDED.items():
+            text = text.replace(f"it needs {NEEDS[name].sources}", f"it needs {options}")
     text = re.sub(r"mgtheory\.\w+ ([^(]+) \(backend '(\w+)'\)", r"--backend \2 \1", text)
     text = re.sub(r"backend '(\w+)'(, mgtheory.*)?", r"--backend \1", text)
     text = LEVELS.sub("--max-levels", KEYWORD.sub(_option, text))
