@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from scipy import stats
 
 from analysis.stats import Estimate, estimate, holm, paired
@@ -81,8 +80,7 @@ class Cell:
             values = row.get(name)
             known = [v for v in (values if isinstance(values, list) else [values]) if v is not None]
             found += [max(known)] if known else []
-        with np.errstate(divide="ignore"):  # of 0
-            return float(np.exp(np.mean(np.log(found)))) if found else None
+        return float(stats.gmean(found)) if found else None
 
 
 @dataclass(frozen=True)
