@@ -17,10 +17,18 @@ from typing import cast
 import torch
 from torch import nn
 
-from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer, SplitTransfer
+from nets.fast.levels import (
+    DenseTransfer,
+    FusedCoefficients,
+    FusedLevel,
+    FusedStep,
+    SingleTransfer,
+    SplitTransfer,
+)
 from nets.fast.norms import FusedBatchNorm2d
-from nets.models.blocks import Level
+from nets.models.blocks import Level, SmoothingStep
 from nets.models.classifier import MultigridClassifier
+from nets.models.coefficients import Coefficients
 from nets.models.transfers import Transfer
 
 # The code generator stops at 4 or 8 inputs or 30 operations. Without these limits the generated
@@ -30,6 +38,13 @@ FUSION = {
     "realize_reads_threshold": 64,
     "realize_acc_reads_threshold": 64,
     "realize_opcount_threshold": 300,
+}
+# what is computed in another way in code that is generated for a GPU
+GENERATED: dict[type[nn.Module], type[nn.Module]] = {
+    Level: FusedLevel,
+    SmoothingStep: FusedStep,
+    Coefficients: FusedCoefficients,
+    nn.BatchNorm2d: FusedBatchNorm2d,
 }
 # models that one process may train compiled, as one of a study does: their forward passes are one
 # code, which torch would run uncompiled from the ninth model on
@@ -51,7 +66,7 @@ def prepare(
     elif device.type == "cuda" and half:
         swaps[Transfer] = DenseTransfer
     if generated and device.type == "cuda":
-        swaps |= {Level: FusedLevel, nn.BatchNorm2d: FusedBatchNorm2d}
+        swaps |= GENERATED
     return exchanged(model, swaps)
 
 

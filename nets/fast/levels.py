@@ -3,14 +3,15 @@ same parameters under the same names."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.fast.memory import memory_format, written_gradient
-from nets.models.blocks import Level
+from nets.fast.memory import channel_sums, kept, memory_format, relu_of_normed, written_gradient
+from nets.models.blocks import Level, SmoothingStep
+from nets.models.coefficients import Coefficients
 from nets.models.convolutions import SeparableConv
 from nets.models.transfers import Transfer
 
@@ -33,9 +34,49 @@ class FusedLevel(Level):
         # private, but the only way to another weight at the same padding mode
         return g + cast("Tensor", last._conv_forward(e, -last.weight, None))
 
+    def residual_to_smooth(self, g: Tensor, e: Tensor | None) -> Tensor:
+        """The residual, which the norms of a step read three times in each direction."""
+        residual = self.residual(g, e)
+        return residual if e is None else kept(residual)
+
     def add(self, x: Tensor | None, y: Tensor) -> Tensor:
         """x + y, read by the next residual and by the next sum."""
         return written_gradient(super().add(x, y))
+
+
+class FusedStep(SmoothingStep):
+    """A smoothing step for code that is generated for a GPU: relu(bn(x)) is one thing."""
+
+    def at(self, position: str, x: Tensor) -> Tensor:
+        """As `SmoothingStep.at`."""
+        here = self.norm_position == self.activation_position == position
+        if self.norm is None or not here:
+            return super().at(position, x)
+        return relu_of_normed(self.norm(x))
+
+
+class FusedCoefficients(Coefficients):
+    """Coefficients for code that is generated for a GPU: their gradients are summed with those of a
+    batch norm, in one pass."""
+
+    def scaled(self, term: Any, r: Tensor) -> Tensor:
+        """As `Coefficients.scaled`."""
+        if r.ndim != 4:
+            return super().scaled(term, r)
+        return cast("Tensor", _Scaled.apply(term, r))  # type: ignore[no-untyped-call]
+
+
+class _Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, term: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(term, x)
+        return term.to(x.dtype) * x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        term, x = ctx.saved_tensors
+        g = gradients[0]
+        return channel_sums(g * x, term.dtype).sum(), term.to(x.dtype) * g
 
 
 class SplitTransfer(Transfer):

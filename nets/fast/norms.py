@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nets.fast.memory import memory_format, written
+from nets.fast.memory import channel_sums, memory_format, written
 
 AXES = (0, 2, 3)
 
@@ -47,8 +47,8 @@ class _BatchNorm(torch.autograd.Function):
         g = gradients[0]
         x, mean, scale, a = ctx.saved_tensors
         count = x.numel() // x.shape[1]
-        sum_g = g.sum(AXES, dtype=mean.dtype)
-        sum_gd = (g * (x - mean[:, None, None])).sum(AXES, dtype=mean.dtype)
+        sum_g = channel_sums(g, mean.dtype)
+        sum_gd = channel_sums(g * (x - mean[:, None, None]), mean.dtype)
         k = written(a * scale * scale * sum_gd / count)
         k0 = written(a * sum_g / count - k * mean)
         gx = g * a[:, None, None] - (x * k[:, None, None] + k0[:, None, None])
@@ -72,8 +72,8 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
         z = x.float() if x.dtype == torch.float16 else x
         variance, mean = torch.var_mean(z, AXES, correction=0)
         return mean, variance
-    z = x.float()
-    mean, square = z.mean(AXES), (z * z).mean(AXES)
+    z, count = x.float(), x.numel() // x.shape[1]
+    mean, square = (channel_sums(y, z.dtype) / count for y in (z, z * z))
     return mean, (square - mean * mean).clamp_min(0.0)
 
 

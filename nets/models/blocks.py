@@ -300,7 +300,7 @@ class Level(nn.Module):
             return self._plain(g, u0)
         e = None  # u - u0
         for step in self.smoothing_steps:
-            c = step.correction(self.A, step.rho(self.residual(g, e)))
+            c = step.correction(self.A, step.rho(self.residual_to_smooth(g, e)))
             e = self.add(e, c)
             if "sum" in (step.norm_position, step.activation_position):
                 e = minus(step.at("sum", plus(u0, e)), u0)
@@ -313,6 +313,10 @@ class Level(nn.Module):
     def residual(self, g: Tensor, e: Tensor | None) -> Tensor:
         """g - A e = f - A u."""
         return g if e is None else cast("Tensor", g - self.A(e))
+
+    def residual_to_smooth(self, g: Tensor, e: Tensor | None) -> Tensor:
+        """The residual as a step takes it."""
+        return self.residual(g, e)
 
     def add(self, x: Tensor | None, y: Tensor) -> Tensor:
         """x + y, the updated features or the sum of the corrections so far."""

@@ -181,13 +181,18 @@ class Coefficients(nn.Module):
 
     def forward(self, operator: Operator, r: Tensor) -> Tensor:
         """The correction c for the residual r, `degree` - 1 products with A."""
-        c: Tensor = horner(operator, self.terms(), r, times=_scaled)
+        c: Tensor = horner(operator, self.terms(), r, times=self.scaled)
         return c
 
     def parts(self, operator: Operator, r: Tensor) -> tuple[Tensor | None, Tensor]:
         """(k1 r, k2 A r) with c = k1 r - k2 A r; for degree 2 alone. None stands for k1 = 0."""
         k1, minus_k2 = self.terms()
-        return None if isinstance(k1, int) else _scaled(k1, r), operator(_scaled(-minus_k2, r))
+        first = None if isinstance(k1, int) else self.scaled(k1, r)
+        return first, operator(self.scaled(-minus_k2, r))
+
+    def scaled(self, term: Any, r: Tensor) -> Tensor:
+        """term r."""
+        return _scaled(term, r)
 
     def nearest_root(self) -> float | None:
         """The smallest modulus of roots that are trained, before the guard; None for weights."""

@@ -7,22 +7,20 @@ import pytest
 import torch
 
 import nets
-from nets.fast.fusion import FUSION, compiled, exchanged, prepare
+from nets.fast.fusion import FUSION, GENERATED, compiled, exchanged, prepare
 from nets.fast.levels import (
     DenseTransfer,
-    FusedLevel,
     SingleTransfer,
     SplitTransfer,
     as_single,
 )
-from nets.fast.memory import written
-from nets.fast.norms import FusedBatchNorm2d
-from nets.models.blocks import Level
+from nets.fast.memory import channel_sums, kept, relu_of_normed, written
+from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import operator_products
 from nets.models.transfers import Transfer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-GPU = {Transfer: DenseTransfer, Level: FusedLevel, torch.nn.BatchNorm2d: FusedBatchNorm2d}
+GPU = {Transfer: DenseTransfer, **GENERATED}
 # as few steps as have every kind, a first, a next and a last one, and levels that begin with u = 0
 # or not: another one takes seconds to compile
 KINDS = {
@@ -116,14 +114,34 @@ def test_the_gpus_twin_is_the_same_function(name, placement, backend):
             torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12, msg=buffer)
 
 
-def test_written_is_the_identity_in_any_layout():
+@pytest.mark.parametrize("same", [written, kept])
+def test_what_is_kept_is_the_identity_in_any_layout(same):
     for x in (
         torch.randn(5),
         torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
         torch.randn(4, 6).t(),
     ):
-        assert torch.equal(written(x), x)
-        assert written(x).stride() == x.stride()
+        assert torch.equal(same(x), x)
+        assert same(x).stride() == x.stride()
+
+
+def test_relu_by_its_argument_is_torchs_at_0_and_where_nothing_is_a_number():
+    values = torch.tensor([-2.0, -0.0, 0.0, 1e-45, 3.0, torch.inf, torch.nan])
+    results = []
+    for relu in (torch.relu, relu_of_normed):
+        x = values.clone().requires_grad_()
+        y = relu(x)
+        results += [(y.detach(), *torch.autograd.grad(y, x, torch.arange(1.0, 8.0)))]
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+
+
+def test_sums_per_channel_are_formed_in_the_type_that_is_asked():
+    """The sums of ones and of 129/128 over 768 pixels; in bfloat16 they would be 768 and 772."""
+    x = torch.ones(3, 2, 16, 16, dtype=torch.bfloat16)
+    x[:, 1] += 2.0**-7
+    expected = 768 * torch.tensor([1.0, 1 + 2.0**-7])
+    assert torch.equal(channel_sums(x, torch.float32), expected)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +189,7 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(monkeypatch,
         (CPU, True, True, {Transfer: SingleTransfer}),
         (CUDA, False, False, {}),
         (CUDA, True, False, {Transfer: DenseTransfer}),
-        (CUDA, False, True, {key: GPU[key] for key in (Level, torch.nn.BatchNorm2d)}),
+        (CUDA, False, True, GENERATED),
         (CUDA, True, True, GPU),
     ],
 )
@@ -208,8 +226,9 @@ def test_training_the_twin_trains_the_model():
 
 @pytest.mark.parametrize("name", ["q2", "g6", "mgnet"])
 def test_the_fast_path_is_in_the_graph_of_a_gpus_step(name):
-    """Traced forward and backward: written vectors and gradients, A's negative weight, no depthwise
-    convolution and no norm of torch's own.
+    """Traced forward and backward: written vectors and gradients, kept residuals, A's negative
+    weight, signs of what is normed, sums of each image first, no depthwise convolution and no norm
+    of torch's own.
 
     What is exchanged does not ask where the tensors are, nor who is tracing, so that a CPU shows
     it.
@@ -235,6 +254,14 @@ def test_the_fast_path_is_in_the_graph_of_a_gpus_step(name):
     # scale, a and b of a norm forward, k and k0 backward; one gradient of g and u of a level and of
     # every step's e
     assert counts[aten.as_strided.default] == 5 * norms + 2 * len(model.levels) + steps
+    found = counts[torch.ops.prims.inductor_force_stride_order.default]
+    assert found == steps - len(model.levels)  # but for a level's first, which is g
+    assert counts[aten.le.Scalar] == steps  # of relu(bn(c))
+    # both sums of a norm in each direction, and of a coefficient
+    own = sum(type(module) is Coefficients for module in model.modules())
+    sums = [node.args[1] for node in nodes if node.target is aten.sum.dim_IntList]
+    assert sums.count([2, 3]) >= 4 * norms + own
+    assert [0, 2, 3] not in sums
     # every residual but the first and the last of all, forward and backward
     assert counts[aten.neg.default] >= 2 * (steps - 1)
     corrections = steps if name == "mgnet" else 0
