@@ -2,7 +2,8 @@
 its parameters are the model's own.
 
 The models are written as their formulas are. What makes them fast belongs to a device: how
-transfers are computed, and what the code generator of torch.compile must be told on a GPU.
+transfers and separable operators are computed, and what the code generator of torch.compile must be
+told on a GPU.
 `prepare` makes a copy of the module tree around the very same tensors and exchanges the classes of
 these modules, so that training the twin trains the model, and what is saved, averaged, counted and
 analysed is the model as it is written.
@@ -17,10 +18,17 @@ from typing import cast
 import torch
 from torch import nn
 
-from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer, SplitTransfer
+from nets.fast.levels import (
+    DenseSeparable,
+    DenseTransfer,
+    FusedLevel,
+    SingleTransfer,
+    SplitTransfer,
+)
 from nets.fast.norms import FusedBatchNorm2d
 from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
+from nets.models.convolutions import SeparableConv
 from nets.models.transfers import Transfer
 
 # The code generator stops at 4 or 8 inputs or 30 operations. Without these limits the generated
@@ -49,7 +57,7 @@ def prepare(
     if device.type == "cpu":
         swaps[Transfer] = SingleTransfer if half else SplitTransfer
     elif device.type == "cuda" and half:
-        swaps[Transfer] = DenseTransfer
+        swaps |= {Transfer: DenseTransfer, SeparableConv: DenseSeparable}
     if generated and device.type == "cuda":
         swaps |= {Level: FusedLevel, nn.BatchNorm2d: FusedBatchNorm2d}
     return exchanged(model, swaps)
