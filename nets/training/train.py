@@ -118,8 +118,10 @@ def train(
         say = _said if progress and fabric.global_rank == 0 else str
         model, report = begun or build(config, data, say=say)
         if config.train.select == "best" and not len(data.validation):
+            part = config.data.validation
+            way = f"no class has enough for {part:g} of them" if part else "data.validation is 0"
             raise ValueError(
-                "train.select is best, but there are no validation images; set data.validation > 0"
+                f"train.select is best, but there are no validation images: {way}; allowed is last"
             )
         trainer = Trainer(config, fabric, with_norms(model, config.train), data)
         with lock_run(out) if fabric.global_rank == 0 else nullcontext():
