@@ -7,7 +7,7 @@
 #   kernels     the solver's kernels against plain torch; beside it the models of below compile
 #   solver      the solver's table (gpu.py)
 #   training    the training step of q2 beside plain loops (train.py)
-#   models      steps of other models beside their convolutions
+#   models      steps of other models beside their convolutions, and separable operators in both forms
 #   runs        a run that goes on from its state, compiled, and an eager one, of images (DATA)
 #   tune        the kernels' times for other constants of theirs
 #   studies     studies/gpu.sh for the time that is left; its rows in OUT/rows.tar.gz
@@ -91,7 +91,10 @@ for name in "$@"; do
         ;;
     solver) part solver 150 "${solver[@]}" --no-cpu ;;
     training) part training 150 "${steps[@]}" ;;
-    models) part models 150 "${steps[@]}" --rows models --models "${models// /,}" ;;
+    models)
+        part models 150 "${steps[@]}" --rows models --models "${models// /,}"
+        part models 60 "${steps[@]}" --rows operators
+        ;;
     runs)
         part runs 90 "${run[@]}" --set epochs=1 --out "$scratch/run"
         part runs 90 "${run[@]}" --set epochs=2 --out "$scratch/run" --resume

@@ -3,9 +3,10 @@ also synchronisation and accuracy.
 
     python benchmarks/train.py             step rows, on the GPU where there is one, else on the CPU
     python benchmarks/train.py --rows models       steps of other models beside their convolutions
+    python benchmarks/train.py --rows operators    a separable operator as it is written and dense
     python benchmarks/train.py --rows all --data folder:cifar10-jpeg.tar.xz --out rows --seconds 560
 
-The third line is for a GPU and wants two calls of ten minutes: the first prints the step rows,
+The last line is for a GPU and wants two calls of ten minutes: the first prints the step rows,
 measures what the accuracy runs cost, chooses their epochs for both calls together and begins; the
 second goes on. What is printed is also in `--out`, written as soon as it is known (steps.txt,
 accuracy.jsonl, a few kB): carried to another machine, it is all that the second call needs. The
@@ -21,6 +22,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +44,15 @@ from probes import (
 import nets
 from nets.config import load_config
 from nets.data.sources import SOURCES, DataSet
+from nets.fast.fusion import compiled, exchanged
+from nets.fast.levels import DenseSeparable
+from nets.models.convolutions import SeparableConv
+from nets.models.cost import count_flops
 from nets.models.registry import model_options
 from nets.settings import TrainConfig
 from nets.training.build import build
 from nets.training.environment import environment
 from nets.training.launch import launched_fabric
-from nets.training.run import flops_per_image
 from nets.training.train import _settings
 from nets.training.trainer import Trainer
 
@@ -144,7 +149,7 @@ def step_rows(args: argparse.Namespace, device: torch.device, say: Callable[[str
         f"channels_last={str(not gpu).lower()}",
     ]
     reference = trainer(load_config("fast", [*sets, *eager]), data)
-    precision, flops = t.config.train.precision, flops_per_image(t)
+    precision, flops = t.config.train.precision, count_flops(t.raw, t.data.shape)
     peak, peak_note = peak_flops(device, precision)
     same_function(reference.raw, side)
     x, y = (
@@ -237,6 +242,43 @@ def model_rows(args: argparse.Namespace, device: torch.device, say: Callable[[st
         )
 
 
+# channels and side of the levels of q2 and, last, of ResNet-18
+SHAPES = ((64, 32), (128, 16), (256, 8), (256, 4), (512, 4))
+
+
+def operator_rows(
+    args: argparse.Namespace, device: torch.device, say: Callable[[str], None]
+) -> None:
+    """One product with a separable A and its backward pass at the levels' shapes, in the step's
+    precision and format: filters and a matrix, as they are written, and the dense form of the
+    twin for a GPU (`nets.fast.levels.DenseSeparable`)."""
+    gpu = device.type == "cuda"
+    batch = args.batch or (1024 if gpu else 8)
+    say(f"\nproduct with a separable A, forward and backward, bf16, {device}; batch {batch}")
+    heads = ("shape", "as written ms", "dense ms", "ratio")
+    say("".join(f"{head:>16}" for head in heads))
+    for channels, side in SHAPES:
+        plain = SeparableConv(channels, channels, 3).to(device, memory_format=torch.channels_last)
+        forms = {"plain": plain, "dense": exchanged(plain, {SeparableConv: DenseSeparable})}
+        x = torch.randn(batch, channels, side, side, device=device, dtype=torch.bfloat16)
+        x = x.to(memory_format=torch.channels_last).requires_grad_()
+        seed, inputs = torch.randn_like(x), [x, *plain.parameters()]
+
+        def product(A: torch.nn.Module) -> None:
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                y = A(x)  # noqa: B023
+            torch.autograd.grad(y, inputs, seed)  # noqa: B023
+
+        if gpu and not args.eager:
+            forms = {name: compiled(form) for name, form in forms.items()}
+        runs = {name: partial(product, form) for name, form in forms.items()}
+        one = timed(runs, device, steps=args.steps or (30 if gpu else 3), repeats=args.repeats)
+        say(
+            f"{f'{channels} x {side}^2':>16}{1e3 * one['plain']:>16.3f}{1e3 * one['dense']:>16.3f}"
+            f"{one['plain'] / one['dense']:>16.2f}"
+        )
+
+
 def end_to_end(
     args: argparse.Namespace,
     data: DataSet,
@@ -258,7 +300,9 @@ def end_to_end(
     )
     peak, note = peak_flops(device, t.config.train.precision)
     title = f"end to end (augmentation included), images from memory, {device}"
-    print_table(say, title, seconds, batch, flops_per_image(t), peak, {name: 8.0}, note)
+    print_table(
+        say, title, seconds, batch, count_flops(t.raw, t.data.shape), peak, {name: 8.0}, note
+    )
 
 
 class Report:
@@ -290,7 +334,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", choices=("steps", "models", "accuracy", "all"), default="steps")
+    parser.add_argument(
+        "--rows", choices=("steps", "models", "operators", "accuracy", "all"), default="steps"
+    )
     parser.add_argument(
         "--out", default="runs/benchmark", help="folder of steps.txt and accuracy.jsonl"
     )
@@ -333,9 +379,9 @@ def main() -> None:
     begin = time.perf_counter()
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     say = Report(Path(args.out) / "steps.txt")
-    if args.rows == "models":
+    if args.rows in ("models", "operators"):
         with _settings(load_config("fast").train):
-            model_rows(args, device, say)
+            (model_rows if args.rows == "models" else operator_rows)(args, device, say)
         return
     if args.rows != "accuracy" and not (args.rows == "all" and say.complete):
         say(f"{environment(device)} {args.revision}")

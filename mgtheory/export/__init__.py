@@ -8,7 +8,7 @@ applies in another way than it was derived is named in the comment at the head o
 What each engine does with its options was read from its source: PETSc 3.26 (`KSPCHEBYSHEV`,
 `PCCOMPOSITE`), hypre's relaxation 16, Trilinos' `Ifpack2::Chebyshev` with MueLu around it, PyAMG
 5.4. PETSc's and PyAMG's are run against this package's own solver (`tests/petsc`,
-`tests/mgtheory/test_export.py`).
+`tests/mgtheory/export`).
 """
 
 from mgtheory.export.conversion import Export, kind, predicted

@@ -181,7 +181,9 @@ class _Listing:
             elif notes is not None and (part, label) == ("test", "images"):
                 self.left_out["without a label"] += 1
             elif label is None or (notes is not None and unsorted):
-                raise ValueError(f"{self.path}: {name} lies in no class folder; {EXPECTED}")
+                raise ValueError(
+                    f"{self.path}: {name} lies in no class folder{self._besides()}; {EXPECTED}"
+                )
             else:
                 found.append((name, part, label, picture))
         outside = next((name for name, part, _, _ in found if part == "all"), None)

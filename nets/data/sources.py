@@ -11,6 +11,7 @@ Selection looks at validation only.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -234,6 +235,8 @@ def find_source(name: str) -> Source:
         about = "images in class folders"
         return Source(name, lambda paths: read_folder(paths[0]), flip="random", about=about)
     if name not in SOURCES:
+        if os.path.exists(name):  # of any text
+            raise ValueError(f"data set {name!r} is a path: write folder:{name}")
         raise ValueError(
             f"unknown data set {name!r}; known are {', '.join(SOURCES)} and folder:PATH (a"
             " directory, .tar, .tar.gz, .tar.xz or .zip)"

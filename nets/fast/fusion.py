@@ -2,7 +2,8 @@
 its parameters are the model's own.
 
 The models are written as their formulas are. What makes them fast belongs to a device: how
-transfers are computed, and what the code generator of torch.compile must be told on a GPU.
+transfers and separable operators are computed, and what the code generator of torch.compile must be
+told on a GPU.
 `prepare` makes a copy of the module tree around the very same tensors and exchanges the classes of
 these modules, so that training the twin trains the model, and what is saved, averaged, counted and
 analysed is the model as it is written.
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 from nets.fast.levels import (
+    DenseSeparable,
     DenseTransfer,
     FusedCoefficients,
     FusedLevel,
@@ -29,6 +31,7 @@ from nets.fast.norms import FusedBatchNorm2d
 from nets.models.blocks import Level, SmoothingStep
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
+from nets.models.convolutions import SeparableConv
 from nets.models.transfers import Transfer
 
 # The code generator stops at 4 or 8 inputs or 30 operations. Without these limits the generated
@@ -64,7 +67,7 @@ def prepare(
     if device.type == "cpu":
         swaps[Transfer] = SingleTransfer if half else SplitTransfer
     elif device.type == "cuda" and half:
-        swaps[Transfer] = DenseTransfer
+        swaps |= {Transfer: DenseTransfer, SeparableConv: DenseSeparable}
     if generated and device.type == "cuda":
         swaps |= GENERATED
     return exchanged(model, swaps)

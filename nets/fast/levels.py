@@ -29,6 +29,8 @@ class FusedLevel(Level):
         if e is None:
             return g
         last = self.A
+        if isinstance(last, DenseSeparable):
+            return g + last.by(-last.weight, e)
         if isinstance(last, SeparableConv):
             e, last = last.depthwise(e), last.pointwise
         # private, but the only way to another weight at the same padding mode
@@ -118,6 +120,29 @@ class DenseTransfer(Transfer):
     def forward(self, u: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """(Pi u, R r)."""
         return as_dense(self.Pi, u), as_dense(self.R, residual)
+
+
+class DenseSeparable(SeparableConv):
+    """A separable convolution as the dense one with its weight.
+
+    Nine times the operations, but at the rate of matrix products: on an H200 in half precision the
+    six depthwise transfers of q2 by cuDNN take three times as long as all of its dense convolutions
+    together (benchmarks/results/train-h200.md). These themselves have not been timed there.
+    """
+
+    def forward(self, u: Tensor) -> Tensor:
+        """W u; generated code makes W once for a level's products, and its gradient for each."""
+        return self.by(self.weight, u)
+
+    def by(self, weight: Tensor, u: Tensor) -> Tensor:
+        """Its convolution of u with a weight."""
+        like = self.depthwise
+        padding: Any = like.padding
+        if like.padding_mode != "zeros":
+            around = like._reversed_padding_repeated_twice
+            u, padding = F.pad(u, around, mode=like.padding_mode), 0
+        convolve: Any = (F.conv1d, F.conv2d, F.conv3d)[weight.ndim - 3]
+        return cast("Tensor", convolve(u, weight, None, like.stride, padding))
 
 
 def as_single(depthwise: nn.Conv2d, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,7 +52,40 @@ def _brand() -> str:
         with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, place) as key:
             return str(winreg.QueryValueEx(key, "ProcessorNameString")[0])
     with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-        return next((line.partition(":")[2] for line in lines if line.startswith("model name")), "")
+        core = _fields(lines)
+    return core.get("model name") or _decoded() or _numbered(core)
+
+
+def _decoded() -> str:
+    """Maker and model by `lscpu`, which has the names of ARM's and others' numbers; empty where it
+    is missing or has none."""
+    with suppress(OSError, subprocess.SubprocessError):
+        told = subprocess.check_output(
+            ["lscpu"],
+            env=os.environ | {"LC_ALL": "C"},
+            text=True,
+            timeout=10,
+            stderr=subprocess.DEVNULL,
+        )
+        found = _fields(told.splitlines())
+        if (name := found.get("Model name", "-")) != "-":
+            return f"{found.get('Vendor ID', '')} {name}"
+    return ""
+
+
+def _numbered(core: Mapping[str, str]) -> str:
+    """The architecture with the numbers by which Linux knows an ARM processor; empty without."""
+    maker, part = core.get("CPU implementer"), core.get("CPU part")
+    return f"{platform.machine()} {maker} {part}" if maker and part else ""
+
+
+def _fields(lines: Iterable[str]) -> dict[str, str]:
+    """Key -> value of lines KEY: VALUE, the first one where a key comes again."""
+    found: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        found.setdefault(key.strip(), value.strip())
+    return found
 
 
 def _revision() -> str:

@@ -85,7 +85,9 @@ class Run:
         except FloatingPointError as error:
             kept = "the last good checkpoint is kept"
             kept = kept if self.checkpoints.files() else "there was no checkpoint yet"
-            raise FloatingPointError(f"{error}; {kept}, try a smaller lr") from error
+            # SGD's first steps go by gradients that grow with the steps of a level
+            way = "a smaller lr" if self.config.optim.clip else "a smaller lr, or optim.clip=1"
+            raise FloatingPointError(f"{error}; {kept}, try {way}") from error
 
     def _execute(self, stop: StopRequest) -> Summary:
         trainer, config = self.trainer, self.config

@@ -115,10 +115,13 @@ def train(
         if state == "resume":
             check_data(out, data)
         begun = begun_model(out) if state == "resume" else None
-        model, report = begun or build(config, data)
+        say = _said if progress and fabric.global_rank == 0 else str
+        model, report = begun or build(config, data, say=say)
         if config.train.select == "best" and not len(data.validation):
+            part = config.data.validation
+            way = f"no class has enough for {part:g} of them" if part else "data.validation is 0"
             raise ValueError(
-                "train.select is best, but there are no validation images; set data.validation > 0"
+                f"train.select is best, but there are no validation images: {way}; allowed is last"
             )
         trainer = Trainer(config, fabric, with_norms(model, config.train), data)
         with lock_run(out) if fabric.global_rank == 0 else nullcontext():
@@ -134,6 +137,10 @@ def train(
             }
             run = Run(config, out, fabric, trainer, report, begun=begun is not None, **watched)
             return run.execute(request)
+
+
+def _said(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _settings(section: TrainSection) -> AbstractContextManager[None]:

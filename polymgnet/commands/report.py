@@ -155,7 +155,8 @@ def folders(
             if not inside:
                 known = study.rows.known if study.rows is not None else {}
                 rows = sum(run.digest in known for run in study.runs)
-                way = f"polymgnet study {path} trains them"
+                words = f"polymgnet study {path}" + (f" --scale {scale}" if scale else "")
+                way = f"{words} trains them"
                 if rows:  # and study would train nothing
                     makes = f"polymgnet study {path} --report DIR makes a page"
                     way = f"{rows} are rows, of which {makes}"

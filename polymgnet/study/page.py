@@ -81,6 +81,12 @@ def _question(plan: Study, file: Path) -> Any:
     """What the study asks, by its [report]; ValueError names the file."""
     from analysis.studies.question import Question
 
+    if not plan.report:
+        scale = plan.name.removeprefix(file.stem).replace("-", " --scale ", 1)
+        raise ValueError(
+            f"study file {file} has no [report], whose title, compare and measures such a page"
+            f" needs; polymgnet report {file}{scale} makes one for the browser without"
+        )
     try:
         return Question.of(plan.report)
     except ValueError as error:

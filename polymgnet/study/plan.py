@@ -263,13 +263,32 @@ def _of_devices(path: Path, slurm: Mapping[str, Any]) -> dict[str, Any]:
         *(("ntasks_per_node", "train.devices"), ("gpus_per_node", "train.devices")),
         ("nodes", "train.nodes"),
     ):
-        value = slurm.get(key, slurm.get(key.replace("_", "-"), 1))
+        value = slurm.get(key, slurm.get(key.replace("_", "-")))
+        if value is None:
+            continue
         count = str(value).rpartition(":")[2]  # gpus_per_node = "a100:4"
         if not count.isdecimal() or int(count) < 1:
             raise _wrong(path, f"slurm.{key} is {value!r}, must be a whole number from 1 on")
-        if int(count) > 1:
+        if int(count) > 1 or setting not in found:
             found[setting] = int(count)
     return found
+
+
+def _with_devices(settings: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, and those of `_of_devices` that they do not say themselves, as devices = "auto"
+    does not; 1 is the default."""
+    kept = {
+        key: value
+        for key, value in settings.items()
+        if value != "auto" or f"train.{_last(key)}" not in found
+    }
+    given = set(map(_last, kept))
+    return kept | {k: v for k, v in found.items() if v > 1 and _last(k) not in given}
+
+
+def _last(key: str) -> str:
+    """Of a dotted key, as --set may have it alone."""
+    return key.rpartition(".")[2]
 
 
 def load_study(
@@ -336,8 +355,7 @@ def _runs(
             settings |= given if isinstance(value, dict) else {key: given}
         if any(all(str(point.get(k)) in v for k, v in rule.items()) for rule in excluded):
             continue
-        given = {key.rpartition(".")[2] for key in settings}
-        settings |= {k: v for k, v in of_devices.items() if k.rpartition(".")[2] not in given}
+        settings = _with_devices(settings, of_devices)
         config = str(settings.pop("config", data["config"]))
         folder = where / _name(point, config, settings)
         if not folder.exists():  # another study may have named it, or this one with a smaller grid

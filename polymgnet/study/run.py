@@ -128,10 +128,17 @@ class Run:
 
     @property
     def devices(self) -> tuple[int, int]:
-        """(processes on a machine, machines) that train it together; those of "auto" its machine
-        tells."""
+        """(processes on a machine, machines) that train it together; ValueError where its machine
+        alone could tell."""
+        from nets.training.launch import devices_here
+
         section = self.train_config.train
-        return 1 if section.devices == "auto" else section.devices, section.nodes
+        if section.devices == "auto" and section.accelerator in ("auto", "cuda"):
+            raise ValueError(
+                "train.devices is auto, which a job alone could count; give a number, or"
+                " gpus_per_node (for CPUs ntasks_per_node) in [slurm]"
+            )
+        return devices_here(section), section.nodes
 
     @property
     def alone(self) -> bool:

@@ -179,6 +179,26 @@ def test_loss_that_is_not_finite_stops_and_names_the_step(tmp_path, monkeypatch)
     assert run(tmp_path / "run").finished  # what was saved is good: the run goes on
 
 
+DEEP = [
+    "model.name=q16",
+    "model.placement=regular",
+    "optim.name=sgd",
+    "lr=3",
+    "epochs=1",
+    "momentum=0.9",
+]
+
+
+def test_a_gradient_that_is_too_long_for_the_rate_is_told_how_to_clip(tmp_path):
+    """SGD leaves the range of numbers within an epoch, and does not with the norm of the gradient
+    bounded; where it is bounded already a smaller rate alone is named."""
+    with pytest.raises(FloatingPointError, match=r"try a smaller lr, or optim\.clip=1$"):
+        run(tmp_path / "run", *DEEP)
+    assert run(tmp_path / "clipped", *DEEP, "optim.clip=1").finished
+    with pytest.raises(FloatingPointError, match=r"try a smaller lr$"):
+        run(tmp_path / "rate", *DEEP, "optim.clip=1", "lr=1e30")
+
+
 AT_THE_END = ["validation=0", "select=last", "epochs=1", "checkpoint_steps=0"]
 
 

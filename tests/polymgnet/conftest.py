@@ -92,3 +92,67 @@ def study_file(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(STUDY.format(out=tmp_path / "runs"))
     return path
+
+
+WITH_ROWS = """
+config = "q2"
+out = "{out}"
+rows = "rows"
+[set]
+epochs = 1
+width = 2
+tensorboard = false
+[grid]
+seed = [0, 1]
+start = ["constant", "chebyshev4"]
+[scale.small.grid]
+start = [
+    {{ label = "one", "init.scheme" = "constant" }},
+    {{ label = "other", "init.scheme" = "chebyshev4", "model.placement" = "plain" }},
+]
+[scale.large]
+config = "digits"
+about = "More of it."
+[scale.large.set]
+width = 4
+[scale.large.grid]
+seed = [0, 1, 2]
+start = [{{ label = "one", "init.scheme" = "constant" }}]
+[report]
+title = "Which?"
+about = "What starts best?"
+compare = "start"
+measures = ["train_loss"]
+candidate = "one"
+"""
+
+
+@pytest.fixture
+def rows_file(tmp_path):
+    """A study with rows: two starts at two scales, whose page asks for the better one."""
+    path = tmp_path / "which.toml"
+    path.write_text(WITH_ROWS.format(out=tmp_path / "runs"))
+    return path
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """nets.train replaced: the loss is a known function of the settings, and placement plain
+    diverges for seed 1."""
+    calls = []
+
+    def train(config, out, *, resume, progress, callback, stop):
+        calls.append(out.name)
+        seed, scheme = config.train.seed, config.init.scheme
+        if config.model.placement == "plain" and seed == 1:
+            raise FloatingPointError("the loss is not finite at step 3")
+        out.mkdir(parents=True, exist_ok=True)
+        loss = 1.0 + 0.25 * seed + (1.0 if scheme == "chebyshev4" else 0.0)
+        by = {"revision": "abc", "torch": "2", "device": "cpu (x)", "threads": 1, "host": "here"}
+        summary = {"train_loss": loss, "test_accuracy": 0.5, "seconds": 2.0, "parameters": 7}
+        (out / "summary.json").write_text(json.dumps({**summary, "environment": by}))
+        (out / "init.json").write_text(json.dumps({"levels": [{"max_modulus": 8.0}]}))
+        (out / "data.json").write_text(json.dumps({"images": {"test": 359}}))
+
+    monkeypatch.setattr("nets.train", train)
+    return calls

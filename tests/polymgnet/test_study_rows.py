@@ -1,5 +1,4 @@
-"""A study with rows: each finished run adds one line, which stands for it on every machine; the
-page is drawn from the rows alone."""
+"""A study with rows: each finished run adds one line, which stands for it on every machine."""
 
 import json
 import os
@@ -18,67 +17,11 @@ from polymgnet.study.rows import Rows, row_of
 from polymgnet.study.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
-FILE = """
-config = "q2"
-out = "{out}"
-rows = "rows"
-[set]
-epochs = 1
-width = 2
-tensorboard = false
-[grid]
-seed = [0, 1]
-start = ["constant", "chebyshev4"]
-[scale.small.grid]
-start = [
-    {{ label = "one", "init.scheme" = "constant" }},
-    {{ label = "other", "init.scheme" = "chebyshev4", "model.placement" = "plain" }},
-]
-[scale.large]
-config = "digits"
-about = "More of it."
-[scale.large.set]
-width = 4
-[scale.large.grid]
-seed = [0, 1, 2]
-start = [{{ label = "one", "init.scheme" = "constant" }}]
-[report]
-title = "Which?"
-about = "What starts best?"
-compare = "start"
-measures = ["train_loss"]
-candidate = "one"
-"""
 
 
 @pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "which.toml"
-    path.write_text(FILE.format(out=tmp_path / "runs"))
-    return path
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """nets.train replaced: the loss is a known function of the settings, and placement plain
-    diverges for seed 1."""
-    calls = []
-
-    def train(config, out, *, resume, progress, callback, stop):
-        calls.append(out.name)
-        seed, scheme = config.train.seed, config.init.scheme
-        if config.model.placement == "plain" and seed == 1:
-            raise FloatingPointError("the loss is not finite at step 3")
-        out.mkdir(parents=True, exist_ok=True)
-        loss = 1.0 + 0.25 * seed + (1.0 if scheme == "chebyshev4" else 0.0)
-        by = {"revision": "abc", "torch": "2", "device": "cpu (x)", "threads": 1, "host": "here"}
-        summary = {"train_loss": loss, "test_accuracy": 0.5, "seconds": 2.0, "parameters": 7}
-        (out / "summary.json").write_text(json.dumps({**summary, "environment": by}))
-        (out / "init.json").write_text(json.dumps({"levels": [{"max_modulus": 8.0}]}))
-        (out / "data.json").write_text(json.dumps({"images": {"test": 359}}))
-
-    monkeypatch.setattr("nets.train", train)
-    return calls
+def file(rows_file):
+    return rows_file
 
 
 def lines(file, scale="small"):
@@ -180,7 +123,8 @@ def test_a_run_that_another_study_has_done_is_not_done_again(file, trained, run,
     run("study", file, "--scale", "small")
     done = {row["digest"]: row for row in lines(file) if row["point"]["start"] == "one"}
     other = tmp_path / "again.toml"
-    text = FILE.format(out=tmp_path / "others").replace('"one"', '"first"')
+    text = file.read_text().replace(str(tmp_path / "runs"), str(tmp_path / "others"))
+    text = text.replace('"one"', '"first"')
     second = '"init.scheme" = "chebyshev4", "model.placement" = "plain"'
     other.write_text(text.replace(second, '"init.scheme" = "xavier"'))
     assert len(study.load_study(other, scale="small").missing) == 2
@@ -249,133 +193,6 @@ def test_a_run_that_another_process_finishes_gets_its_row(run, file, trained, mo
     assert len(lines(file, "large")) == len(trained) == 3
 
 
-def test_the_page_needs_the_rows_alone(run, file, trained, tmp_path, monkeypatch):
-    """Neither do the folders of the rows matter, nor one whose run has no row."""
-    for scale in ("small", "large"):
-        run("study", file, "--scale", scale)
-    for folder in (tmp_path / "runs").iterdir():
-        folder.rename(tmp_path / f"gone-{folder.name}")
-    text = file.read_text()
-    file.write_text(text.replace("seed = [0, 1, 2]", "seed = [0, 1, 2, 3]"))
-    uncollected = study.load_study(file, scale="large").missing[0].folder
-    uncollected.mkdir(parents=True)
-    (uncollected / "summary.json").write_text('{"train_loss": 0.0, "seconds": 1.0}')
-    result = run("study", file, "--report", tmp_path / "pages")
-    assert result.status == 0, result.err
-    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == [
-        *("which-large.png", "which-small.png", "which.md")
-    ]
-    page = (tmp_path / "pages" / "which.md").read_text()
-    assert page.startswith("# Which?\n\nWhat starts best?\n\n## small\n")
-    assert "4 of 4 runs have rows" in page
-    # a picture that fails costs itself, not the page
-    shutil.rmtree(tmp_path / "pages")
-    monkeypatch.setattr("figures.studies.study_figure", lambda *_: 1 / 0)
-    assert run("study", file, "--report", tmp_path / "pages").status == 70
-    assert (tmp_path / "pages" / "which.md").read_text() == page
-    assert page.count("- cpu (x), 1 thread, torch 2: abc (3)\n") == 2
-    # what follows from the runs stands first, and who made them last
-    order = ["- training loss: ", "![", "### Training loss", "| `one` |", "### Runs", "## large"]
-    places = [page.index(one) for one in order]
-    assert places == sorted(places)
-    assert "| `one` | **1.125 ± 1.588 (2)** |" in page  # 12.706 * 0.125
-    assert "| `other` | 2.000 (1); diverges 1 of 2 |" in page
-    assert "More of it." in page
-    assert "| `one` | 7 | – | 2 |" in page
-    assert "3 of 4 runs have rows" in page
-    assert "| `one` | **1.250 ± 0.621 (3)** |" in page  # 4.303 * 0.25 / sqrt(3)
-
-
-def test_without_rows_the_page_is_of_the_folders(
-    run, refused, file, trained, tmp_path, monkeypatch
-):
-    """Of a file that keeps no rows: those of its `out`, or of --out; a diverged run has none."""
-    file.write_text(file.read_text().replace('rows = "rows"\n', ""))
-    said = refused("study", file, "--report", tmp_path / "pages")
-    assert f"looked for folders of its 4 runs in {tmp_path / 'runs' / 'small'} and" in said
-    run("study", file, "--scale", "small")
-    page = study.write_page(file, tmp_path / "pages", draw=False)[0].read_text()
-    assert "3 of 4 runs finished; 1 are left to run" in page
-    assert "| `one` | 1.125 ± 1.588 (2) |" in page
-    assert "## large" not in page
-    run("study", file, "--scale", "large", "--out", tmp_path / "other")
-    monkeypatch.setattr("polymgnet.study.page._draw", lambda *_, **__: None)
-    words = ("--out", tmp_path / "other", "--report", tmp_path / "others")
-    assert run("study", file, *words).status == 0
-    assert "3 of 3 runs finished" in (tmp_path / "others" / "which.md").read_text()
-
-
-def test_the_page_of_one_scale(run, refused, file, trained, tmp_path, monkeypatch):
-    """--scale beside --report: that scale alone, on a page of its own; that of all stays whole."""
-    monkeypatch.setattr("polymgnet.study.page._draw", lambda *_, **__: None)
-    pages = tmp_path / "pages"
-    for scale in ("small", "large"):
-        run("study", file, "--scale", scale)
-    run("study", file, "--report", pages)
-    whole = (pages / "which.md").read_text()
-    (pages / "which-small.png").touch()  # of the whole page, drawn anew with this one
-    result = run("study", file, "--report", pages, "--scale", "small")
-    assert result.status == 0, result.err
-    assert result.out.splitlines() == [str(pages / f"which-small.{end}") for end in ("md", "png")]
-    before, _, after = whole.partition("## large\n")
-    assert after
-    assert (pages / "which-small.md").read_text() == before.rstrip("\n") + "\n"
-    assert (pages / "which.md").read_text() == whole
-    said = refused("study", file, "--report", pages, "--scale", "huge")
-    assert "scale is 'huge', allowed are small, large (--scale)" in said
-
-
-@pytest.mark.parametrize("training", [("--engine", "slurm"), ("--jobs", "2"), ("--no-report",)])
-def test_a_page_is_not_told_how_to_train(refused, file, tmp_path, training):
-    """Not even by the default's own value."""
-    said = refused("study", file, "--report", tmp_path / "pages", *training)
-    assert f"--report trains nothing, {training[0]} goes with training" in said
-    assert "--engine goes" in refused("study", file, "--report", tmp_path, "--engine", "local")
-
-
-def test_finished_folders_without_a_row_are_told_of(run, refused, file, trained, tmp_path):
-    run("study", file, "--scale", "small")
-    rows = file.parent / "rows" / "which-small.jsonl"
-    rows.unlink()
-    said = refused("study", file, "--report", tmp_path / "pages")
-    where = tmp_path / "runs" / "small"
-    assert f"rows in {rows} (3 finished in {where}: without --report they get rows)" in said
-    assert said.rstrip().endswith("which-large.jsonl")  # none of those is finished
-
-
-def test_two_scales_in_one_folder_have_a_page_each(run, file, trained, tmp_path, monkeypatch):
-    """Each names its own, and what makes it again from its own runs."""
-    asked = []
-
-    def page(runs, target, *, again, **_):
-        asked.append((runs, target, again))
-
-    monkeypatch.setattr("polymgnet.commands.study.page_at_end", page)
-
-    def pages(*words):
-        """Trained, and once more when the folders have what real ones do."""
-        asked.clear()
-        for scale in ("small", "large", "large", "small"):
-            run("study", file, "--scale", scale, *words)
-            for summary in tmp_path.glob("*/**/summary.json"):
-                summary.with_name("config.json").touch()
-        return asked[-2:]
-
-    out = tmp_path / "here"
-    (large, of_large, _), (small, of_small, again) = pages("--out", out)
-    assert (of_small, of_large) == tuple(
-        out / f"report-{file.stem}-{scale}.html" for scale in ("small", "large")
-    )
-    assert (len(small), len(large)) == (3, 3)
-    assert not set(small) & set(large)
-    assert again == f"polymgnet report {' '.join(map(str, small))} --out {of_small}"
-    (file.parent / "rows" / "which-small.jsonl").unlink()
-    (file.parent / "rows" / "which-large.jsonl").unlink()
-    (_, of_small, again) = pages()[-1]
-    assert of_small == tmp_path / "runs" / "small" / f"report-{file.stem}-small.html"
-    assert again == f"polymgnet report {file} --scale small"
-
-
 def test_wrong_files(refused, file, tmp_path):
     good = file.read_text()
     assert "no scale is given, allowed are small, large (--scale)" in refused("study", file)
@@ -409,15 +226,6 @@ def test_wrong_files(refused, file, tmp_path):
     file.write_text(good.replace('candidate = "one"', 'candidate = "other"'))  # of another scale
     assert len(study.load_study(file, scale="large").runs) == 3
     assert not (tmp_path / "p").exists()
-
-
-def test_the_page_of_runs_that_all_diverged_has_no_picture(file, tmp_path, monkeypatch):
-    file.write_text(file.read_text() + 'along = "seed"')
-    row = {"diverged": "at step 1", "max_modulus": [9.0]}
-    found = [({"seed": 0, "start": one}, row) for one in ("one", "other")]
-    monkeypatch.setattr("polymgnet.study.page._found", lambda plan: found)
-    (page,) = study.write_page(file, tmp_path / "pages")
-    assert "![" not in page.read_text()
 
 
 def script(*words, **environment):
@@ -469,16 +277,3 @@ def test_gpu_script_ends_in_time_and_without_work(tmp_path):
     marker.unlink()
     assert script(1, "a.toml", "b.toml", POLYMGNET=str(begin), JOBS="3").returncode == 2
     assert marker.read_text() == "study a.toml --scale gpu --jobs 3\n"
-
-
-def test_the_page_has_what_each_reaches_at_its_own_setting(run, file, trained, tmp_path):
-    """In a section of its own, where the study's file asks for it."""
-    text = file.read_text().replace(
-        "[scale.small.grid]", '"optim.lr" = [0.1, 0.2]\n[scale.small.grid]'
-    )
-    file.write_text(text.replace('compare = "start"', 'compare = "start"\ntuned = "optim.lr"'))
-    run("study", file, "--scale", "large")
-    page = study.write_page(file, tmp_path / "pages", draw=False)[0].read_text()
-    assert "### Each at its own best lr\n" in page
-    assert "of the seeds 0, and the numbers are of the seeds 1, 2;" in page
-    assert "| `one` | 1.375 ± 1.588 (2) at 0.1 (end) |" in page

@@ -159,6 +159,25 @@ def test_devices_of_jobs_are_those_of_runs(file, lines, devices):
     assert {run.devices for run in study.load_study(file).runs} == {(3, devices[1])}
 
 
+def test_auto_is_as_many_devices_as_a_job_has(file, monkeypatch):
+    """With one process in a job of four GPUs no run began; where [slurm] does not say how many, a
+    job alone would know."""
+    text = file.read_text().replace("epochs = 1", 'epochs = 1\ndevices = "auto"')
+    for count in (4, 1):
+        file.write_text(f"{text}[slurm]\ngpus_per_node = {count}\n")
+        runs = study.load_study(file).runs
+        assert {run.devices for run in runs} == {(count, 1)}
+        assert {run.train_config.train.devices for run in runs} == {count}
+    file.write_text(text)
+    plan = study.load_study(file)
+    monkeypatch.setattr("polymgnet.study.queue.check_here", lambda: None)
+    with pytest.raises(ValueError, match=r"^train.devices is auto, .* gpus_per_node .* \[slurm\]$"):
+        study.run_slurm(plan)
+    assert not plan.out.exists()
+    file.write_text(text.replace("epochs = 1", 'epochs = 1\naccelerator = "cpu"'))
+    assert {run.devices for run in study.load_study(file).runs} == {(1, 1)}
+
+
 def test_slurm_where_there_is_none(file, monkeypatch):
     plan = study.load_study(file)
     monkeypatch.setattr("shutil.which", lambda name: None)

@@ -134,6 +134,10 @@ VANISHED = {
         ["cat/x.png", "dog/x.png", "fox/a/1.tga"],
         "the folder fox has no image",
     ),
+    "with labels beside": (
+        ["x.png", "labels.csv"],
+        r"x.png lies in no class folder \(left out: 1 .csv\); expected",
+    ),
     "nothing but others": (["cat/x.avif", "dog/x.avif"], r"no images .*\(left out: 2 .avif\)"),
     "one class is left": (["cat/x.png", "dog/"], "the folder dog has no image"),
 }

@@ -361,3 +361,12 @@ def test_stratified_keeps_one_of_every_class_and_refuses_nonsense():
     assert len(rest) + len(chosen) == 5
     with pytest.raises(ValueError, match="fraction is 1"):
         stratified(np.zeros(3, np.int64), 1, seed=0)
+
+
+def test_a_path_is_told_how_it_is_written(tmp_path):
+    """As after `--data`, where a name is completed to a folder; of what is no path nothing is."""
+    with pytest.raises(ValueError, match=rf"is a path: write folder:{tmp_path}$"):
+        load_data(str(tmp_path))
+    for name in ("", "x" * 5000, "a\0b"):
+        with pytest.raises(ValueError, match="unknown data set"):
+            load_data(name)

@@ -9,6 +9,7 @@ import torch
 import nets
 from nets.fast.fusion import FUSION, GENERATED, compiled, exchanged, prepare
 from nets.fast.levels import (
+    DenseSeparable,
     DenseTransfer,
     SingleTransfer,
     SplitTransfer,
@@ -16,18 +17,27 @@ from nets.fast.levels import (
 )
 from nets.fast.memory import channel_sums, kept, relu_of_normed, written
 from nets.models.coefficients import Coefficients
+from nets.models.convolutions import CONVOLUTIONS, SeparableConv
 from nets.models.polymgnet import operator_products
 from nets.models.transfers import Transfer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-GPU = {Transfer: DenseTransfer, **GENERATED}
+DENSE = {Transfer: DenseTransfer, SeparableConv: DenseSeparable}
+GPU = DENSE | GENERATED
 # as few steps as have every kind, a first, a next and a last one, and levels that begin with u = 0
 # or not: another one takes seconds to compile
 KINDS = {
     "q2": {"steps": [1, 2]},
     "mgnet": {"steps": [1, 2]},
     "g6": {"factors": [["complex_pair"], ["symmetric_pair", "complex_pair"]]},
+    "separable q2": {"steps": [1, 2]},
 }
+
+
+def made(name, **options):
+    """A network by its name, behind "separable" that of such operators."""
+    *separable, name = name.split()
+    return nets.create_model(name, **options, **({"separable": True} if separable else {}))
 
 
 @pytest.mark.parametrize(("name", "more"), [("q2", FUSION), ("mgnet", FUSION), ("resnet20", {})])
@@ -72,6 +82,7 @@ def test_no_model_of_a_process_runs_uncompiled(monkeypatch):
         ("g6", None, "aot_eager"),
         ("g4", "outside", "eager"),
         ("mgnet", None, "aot_eager"),
+        ("separable q2", "regular", "aot_eager"),
     ],
 )
 def test_the_gpus_twin_is_the_same_function(name, placement, backend):
@@ -82,9 +93,7 @@ def test_the_gpus_twin_is_the_same_function(name, placement, backend):
     channel.
     """
     ours, reference = (
-        nets.create_model(
-            name, width=8, levels=2, placement=placement, **KINDS.get(name, {})
-        ).double()
+        made(name, width=8, levels=2, placement=placement, **KINDS.get(name, {})).double()
         for _ in range(2)
     )
     reference.load_state_dict(ours.state_dict())
@@ -188,15 +197,15 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(monkeypatch,
         (CPU, False, True, {Transfer: SplitTransfer}),
         (CPU, True, True, {Transfer: SingleTransfer}),
         (CUDA, False, False, {}),
-        (CUDA, True, False, {Transfer: DenseTransfer}),
+        (CUDA, True, False, DENSE),
         (CUDA, False, True, GENERATED),
         (CUDA, True, True, GPU),
     ],
 )
-@pytest.mark.parametrize("name", ["g6", "mgnet", "resnet20"])
+@pytest.mark.parametrize("name", ["g6", "mgnet", "resnet20", "separable q2", "separable resnet20"])
 def test_what_is_exchanged_where(name, device, half, generated, swapped):
     """The model stays as it is; the twin has its tensors, under the same names."""
-    model = nets.create_model(name, width=2)
+    model = made(name, width=2)
     before = [type(module) for module in model.modules()]
     twin = prepare(model, device, half=half, generated=generated)
     assert [type(module) for module in model.modules()] == before
@@ -224,7 +233,7 @@ def test_training_the_twin_trains_the_model():
     assert all(torch.equal(value, before[key]) for key, value in twin.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["q2", "g6", "mgnet"])
+@pytest.mark.parametrize("name", ["q2", "g6", "mgnet", "separable q2"])
 def test_the_fast_path_is_in_the_graph_of_a_gpus_step(name):
     """Traced forward and backward: written vectors and gradients, kept residuals, A's negative
     weight, signs of what is normed, sums of each image first, no depthwise convolution and no norm
@@ -235,7 +244,7 @@ def test_the_fast_path_is_in_the_graph_of_a_gpus_step(name):
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    model = nets.create_model(name, width=4, levels=2)
+    model = made(name, width=4, levels=2)
     twin = prepare(model, CUDA, half=True, generated=True)
     x, wanted = torch.randn(2, 3, 16, 16), list(model.parameters())
 
@@ -270,6 +279,60 @@ def test_the_fast_path_is_in_the_graph_of_a_gpus_step(name):
     assert len(found) == 1 + transfers + operator_products(model, x) + corrections
     assert all(node.args[-1] == 1 for node in found)  # groups
     assert not any("batch_norm" in str(target) for target in counts)
+
+
+def test_a_level_makes_its_dense_weight_once():
+    """In generated code, though every product asks for it: the compiler finds equal terms."""
+    from functorch.compile import aot_module, make_boxed_func, min_cut_rematerialization_partition
+
+    graphs = []
+
+    def compiler(graph, inputs):
+        graphs.append(graph.graph)
+        return make_boxed_func(graph)
+
+    model = made("separable q2", width=4, steps=[3, 2], levels=2)
+    twin = exchanged(model, GPU)
+    partition = min_cut_rematerialization_partition  # as torch.compile's
+    aot_module(twin, compiler, partition_fn=partition)(torch.randn(2, 3, 8, 8))
+    products = [node for node in graphs[0].nodes if node.target is torch.ops.aten.mul.Tensor]
+    shapes = [tuple(node.meta["val"].shape) for node in products]
+    assert [shapes.count((c, c, 3, 3)) for c in (4, 8)] == [1, 1]
+
+
+@pytest.mark.parametrize("dim", CONVOLUTIONS)
+@pytest.mark.parametrize("padding_mode", ["zeros", "circular", "reflect"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_dense_separable_convolution_is_the_same(dim, padding_mode, stride):
+    """Values and gradients of the input, of P and of D, without a batch too."""
+    plain = SeparableConv(3, 5, 3, dim=dim, padding_mode=padding_mode, stride=stride).double()
+    dense = exchanged(plain, DENSE)
+    assert type(dense) is DenseSeparable
+    u = torch.randn(2, 3, *[7, 6, 5][:dim], dtype=torch.float64, requires_grad=True)
+    found = [module(u) for module in (dense, plain)]
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-13)
+    inputs, seed = [u, *plain.parameters()], torch.randn_like(found[0])
+    for one, other in zip(*(torch.autograd.grad(y, inputs, seed) for y in found), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(dense(u[0]), plain(u[0]), rtol=1e-12, atol=1e-13)
+
+
+def test_a_dense_separable_convolution_rounds_its_weight_once():
+    """In bfloat16, of 8 bits: input, weight and result are rounded, and nothing between P and D;
+    the parameters' gradients are float32."""
+    plain = SeparableConv(16, 16, 3)
+    dense, u = exchanged(plain, DENSE), torch.randn(4, 16, 8, 8).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = dense(u)
+        gradients = torch.autograd.grad(found, list(plain.parameters()), found.detach())
+    assert found.dtype == torch.bfloat16
+    exact = plain(u.float())
+    largest = torch.nn.functional.conv2d(u.float().abs(), plain.weight.abs(), padding=1)
+    assert ((found.float() - exact).abs() <= 2**-8 * (largest + exact.abs())).all()
+    expected = torch.autograd.grad(exact, list(plain.parameters()), found.detach().float())
+    for one, other in zip(gradients, expected, strict=True):
+        assert one.dtype == torch.float32
+        assert (one - other).norm() <= 2**-8 * other.norm()
 
 
 def test_without_the_exchange_the_graph_has_torchs_own_operations():

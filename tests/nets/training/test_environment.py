@@ -40,6 +40,36 @@ def test_the_processor_is_that_of_the_system(monkeypatch, system):
     assert environment(torch.device("cpu"))["device"] == "cpu (12th Gen Intel Core i7-1260P)"
 
 
+# a core of an AWS Graviton 2, and what lscpu says there
+ARM = "processor\t: 0\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd0c\n\n"
+LSCPU = "Architecture:  aarch64\nVendor ID:     ARM\n  BIOS Model name:  virt\n  Model name:  {}\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        (LSCPU.format("Neoverse-N1") + "  Model name:  another", "ARM Neoverse-N1"),
+        (LSCPU.format("-"), "aarch64 0x41 0xd0c"),  # one that it does not know yet
+        (FileNotFoundError("lscpu"), "aarch64 0x41 0xd0c"),
+    ],
+)
+def test_a_processor_that_linux_has_by_numbers_is_decoded(monkeypatch, told, name):
+    """By lscpu, in English whatever the user's language; else it is those numbers."""
+
+    def lscpu(words, *, env, **_):
+        assert words == ["lscpu"]
+        assert env["LC_ALL"] == "C"
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    monkeypatch.setattr(chapter, "open", lambda *_, **__: io.StringIO(ARM), raising=False)
+    monkeypatch.setattr(subprocess, "check_output", lscpu)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert processor() == name
+
+
 @pytest.mark.parametrize(
     ("brand", "name"),
     [
