@@ -14,54 +14,20 @@ from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.aggregates import Aggregates, aggregates, pseudo_inverse
 from mgtheory.multigrid.coarse import DENSE, DirectSolver
-from mgtheory.multigrid.doubts import JUMP, about_boundary, about_symmetry, doubts, row_scales
-from mgtheory.multigrid.ends import (
-    ends_of_axes,
-    fitting_boundary,
-    inside_of_fixed_lines,
-    kinds_of_ends,
-    stencil_inside,
-)
+from mgtheory.multigrid.doubts import JUMP
+from mgtheory.multigrid.ends import inside_of_fixed_lines
+from mgtheory.multigrid.finest import finest, make_level
+from mgtheory.multigrid.galerkin import galerkin, tidied
 from mgtheory.multigrid.given import Given
-from mgtheory.multigrid.level import STORED, Level, diagonal_storage
+from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, PYAMG, Options
 from mgtheory.multigrid.transfer import TensorOperator
-from mgtheory.problems.grids import Ends, Shape, choose_axes
+from mgtheory.problems.grids import Shape, choose_axes
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.symbols import complex_symbols
-from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings, entries
-from mgtheory.spectra.symmetry import row_maxima
 
 COARSEST = 64  # unknowns of the coarsest level by default
-
-
-def make_level(
-    A: sp.csr_array,
-    shape: Shape,
-    work: np.dtype[Any],
-    tensor: TensorForm | None,
-    problem: Problem | None,
-    finer: Level | None = None,
-    ends: tuple[Ends, ...] = (),
-) -> Level:
-    """The level of a matrix, stored as it is applied fastest: by diagonals straight from the tensor
-    form where there is one."""
-    known = None if tensor is None else tensor.todia(A.dtype)
-    if known is None or known.data.size > STORED * A.nnz + 64:
-        known = diagonal_storage(A)
-    return Level(
-        0 if finer is None else finer.index + 1,
-        A,
-        shape,
-        known,
-        known.astype(work, copy=False),
-        reference=None if finer is None else finer.finest,
-        tensor=tensor,
-        problem=problem,
-        ends=ends if finer is None else finer.ends,
-    )
 
 
 @dataclass(frozen=True)
@@ -106,51 +72,9 @@ class Coarsening:
             )
         return levels
 
-    def finest(self, *, fixed: bool = True) -> Level:
-        """Level 0, with its tensor form where the stencil is constant. In a bare matrix that is
-        recognised; where it is not, the grid may be wrong, or rows be `fixed`."""
-        A, shape, problem = self.given.A, self.given.shape, self.given.problem
-        ends = transfer.sides(self.given.boundary, len(shape))
-        if problem is not None:
-            tensor = problem.equation.form(shape)
-            level = make_level(A, shape, self.given.work, tensor, problem, ends=ends)
-            level.even = problem.stencil is not None and complex_symbols(problem.stencil) is None
-            return level
-        tensor = recognise(A, shape, self.given.boundary)
-        level = make_level(A, shape, self.given.work, tensor, None, ends=ends)
-        if tensor is None:
-            level.rows = row_scales(level)
-            if self.transfers is None:  # else it need not be a grid
-                level.inside = self._inside(level) if fixed else None
-                self._look_at_ends(level)
-            if level.inside is None:
-                level.doubts += about_symmetry(level)
-        return level
-
-    def _look_at_ends(self, level: Level) -> None:
-        """Where the grid of a bare matrix ends, and what speaks against it; as the boundary has it
-        where A contradicts that. Beyond lines that are fixed the grid has ended."""
-        if level.inside is not None:
-            level.ends, level.doubts = level.inside.ends, level.inside.doubts
-            return
-        boundary, kinds = self.given.boundary, kinds_of_ends(level.balanced, level.shape)
-        level.doubts = doubts(level, boundary, kinds)
-        if about_boundary(kinds, level.shape, boundary):
-            return
-        own, level.ends = level.ends, ends_of_axes(level, kinds, boundary)
-        level.even = level.ends != own and stencil_inside(level.balanced, level.shape) is not None
-
-    def _inside(self, level: Level) -> Level | None:
-        """What `Level.inside` is of level 0; of the boundary of such a grid A alone knows."""
-        part = inside_of_fixed_lines(level.balanced, level.shape)
-        places = np.arange(level.size).reshape(level.shape)[part]
-        if places.shape == level.shape:
-            return None
-        index = places.reshape(-1)
-        A, S = (sp.csr_array(M[index][:, index]) for M in (level.A, level.balanced))
-        boundary = fitting_boundary(kinds_of_ends(S, places.shape))
-        given = replace(self.given, A=A, shape=places.shape, boundary=boundary)
-        return replace(self, given=given).finest(fixed=False)
+    def finest(self) -> Level:
+        """Level 0; a grid's, unless its transfers are the user's own or PyAMG's."""
+        return finest(self.given, grid=self.transfers is None)
 
     @cached_property
     def transfers(self) -> Any:
@@ -411,35 +335,3 @@ def _interval(level: Level) -> tuple[float, float] | None:
         return None
     of = problem.smoothing_interval
     return of(level.axes, shape=level.shape).a, of(shape=level.shape).b
-
-
-def galerkin(level: Level) -> sp.csr_array:
-    """R A P as a CSR array in A's type."""
-    R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
-    return tidied(sp.csr_array(R @ level.A @ P), level)
-
-
-def tidied(coarse: sp.csr_array, level: Level) -> sp.csr_array:
-    """A coarse operator R A P of a level without what is rounding beside the other entries of its
-    row and its column, or beside what the row is made of, and without empty rows; it may be
-    changed."""
-    coarse.sum_duplicates()  # abs() would, and move the entries
-    alone = np.diff(coarse.indptr) == 1
-    if alone.any():  # of a part of a graph that is a single aggregate A leaves but rounding
-        R, P = (abs(sp.csr_array(T.tocsr())) for T in (level.R, level.P))
-        made_of = sp.csr_array(R.multiply(P.T)) @ np.abs(level.A.diagonal())
-        alone &= row_maxima(coarse) <= 50.0 * np.finfo(level.A.dtype).eps * made_of
-        coarse.data[np.repeat(alone, np.diff(coarse.indptr))] = 0.0
-    sizes = np.abs(coarse.data)
-    small = np.flatnonzero(sizes <= 1e-14 * np.max(sizes, initial=0.0))
-    if small.size:
-        largest = row_maxima(coarse)
-        rows, columns = np.searchsorted(coarse.indptr, small, "right") - 1, coarse.indices[small]
-        rounding = sizes[small] <= 1e-14 * np.minimum(largest[rows], largest[columns])
-        coarse.data[small[rounding]] = 0.0
-        coarse.eliminate_zeros()
-    empty = np.diff(coarse.indptr) == 0
-    if empty.any():  # every fine unknown around has a fixed value: nothing arrives here
-        coarse = sp.csr_array(coarse + sp.diags_array(empty * np.max(sizes, initial=1.0)))
-    coarse.sort_indices()
-    return coarse.astype(level.A.dtype)

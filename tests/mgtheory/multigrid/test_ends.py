@@ -10,7 +10,9 @@ import scipy.sparse as sp
 
 from mgtheory import Hierarchy, ResidualPolynomial, poisson, solve, two_grid_factor
 from mgtheory.multigrid.ends import kinds_of_ends, stencil_inside
-from mgtheory.multigrid.setup import Coarsening, Given, Options
+from mgtheory.multigrid.finest import finest
+from mgtheory.multigrid.given import Given
+from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.transfer import coarse_size, interpolation, linear, nested, restriction
 from mgtheory.problems import create
 from mgtheory.problems.grids import Boundary, Ends
@@ -67,7 +69,7 @@ def elements(n, ends):
 def found(A, shape, boundary="neumann"):
     """The ends of a bare matrix's axes."""
     options = Options(shape=shape, boundary=boundary)
-    return Coarsening(Given.of(A, options), options).finest().ends
+    return finest(Given.of(A, options)).ends
 
 
 # --------------------------------------------------------------------------- what is found
