@@ -24,6 +24,8 @@ BEYOND = {"free": 0.5, "robin": 0.5, "face": 0.5, "zero": 1.0}
 # such ends by what the sums of their rows have of the coupling from the next line: with the part s
 # values fall to 0 1/s mesh widths outwards
 PARTS = {"robin": (0.05, 0.5), "zero": (0.5, 1.5), "face": (1.5, np.inf)}
+# the boundary that such ends fit best, the first of them that there are
+FITTING = {"free": Boundary.NEUMANN, "around": Boundary.PERIODIC, "robin": Boundary.NEUMANN}
 HALF = 0.35, 0.71  # parts that are nearer to 1/2 than to 1/4 or to 1
 
 Kinds = dict[tuple[int, int], str]
@@ -78,17 +80,18 @@ def inside_of_fixed_lines(A: sp.csr_array, shape: Shape) -> tuple[slice, ...]:
 
 
 def fitting_boundary(kinds: Kinds) -> Boundary:
-    """The boundary that does not contradict any of these ends."""
+    """The boundary that none of these ends contradicts."""
     found = set(kinds.values())
-    if found & {"free", "robin"}:
-        return Boundary.NEUMANN
-    return Boundary.PERIODIC if "around" in found else Boundary.DIRICHLET
+    for kind, boundary in FITTING.items():
+        if kind in found:
+            return boundary
+    return Boundary.DIRICHLET
 
 
-def ends_of_axes(level: Level, kinds: Kinds, boundary: Boundary) -> tuple[Ends, ...]:
-    """Where the axes of level 0 end; as the boundary has it where A does not say so."""
-    known = Ends.of(boundary)
-    free = 1.0 if boundary is Boundary.DIRICHLET else 0.5
+def ends_of_axes(level: Level, kinds: Kinds) -> tuple[Ends, ...]:
+    """Where the axes of level 0 end; as its boundary has it where A does not say so."""
+    known = Ends.of(level.boundary)
+    free = 1.0 if level.boundary is Boundary.DIRICHLET else 0.5
     found = []
     for j in range(len(level.shape)):
         both = [kinds.get((j, end)) for end in (0, -1)]

@@ -10,7 +10,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from mgtheory.multigrid import transfer
-from mgtheory.multigrid.doubts import about_boundary, about_symmetry, doubts, row_scales
+from mgtheory.multigrid.doubts import (
+    about_boundary,
+    about_order,
+    about_scales,
+    about_symmetry,
+    row_scales,
+)
 from mgtheory.multigrid.ends import (
     ends_of_axes,
     fitting_boundary,
@@ -20,7 +26,7 @@ from mgtheory.multigrid.ends import (
 )
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
-from mgtheory.problems.grids import Boundary, Ends, Shape
+from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.symbols import complex_symbols
 from mgtheory.problems.tensorform import TensorForm, recognise
@@ -33,7 +39,7 @@ def make_level(
     tensor: TensorForm | None,
     problem: Problem | None,
     finer: Level | None = None,
-    ends: tuple[Ends, ...] = (),
+    boundary: Boundary = Boundary.DIRICHLET,
 ) -> Level:
     """The level of a matrix, stored as it is applied fastest: by diagonals straight from the tensor
     form where there is one."""
@@ -49,7 +55,8 @@ def make_level(
         reference=None if finer is None else finer.finest,
         tensor=tensor,
         problem=problem,
-        ends=ends if finer is None else finer.ends,
+        boundary=boundary if finer is None else finer.boundary,
+        ends=transfer.sides(boundary, len(shape)) if finer is None else finer.ends,
     )
 
 
@@ -57,15 +64,12 @@ def finest(given: Given, *, grid: bool = True, fixed: bool = True) -> Level:
     """Level 0, with its tensor form where the stencil is constant. In a bare matrix that is
     recognised; where it is not, it may have no `grid`, or rows be `fixed`."""
     A, shape, problem = given.A, given.shape, given.problem
-    ends = transfer.sides(given.boundary, len(shape))
+    boundary = given.boundary or fitting_boundary(kinds_of_ends(A, shape) if grid else {})
+    tensor = recognise(A, shape, boundary) if problem is None else problem.equation.form(shape)
+    level = make_level(A, shape, given.work, tensor, problem, boundary=boundary)
     if problem is not None:
-        tensor = problem.equation.form(shape)
-        level = make_level(A, shape, given.work, tensor, problem, ends=ends)
         level.even = problem.stencil is not None and complex_symbols(problem.stencil) is None
-        return level
-    tensor = recognise(A, shape, given.boundary)
-    level = make_level(A, shape, given.work, tensor, None, ends=ends)
-    if tensor is None:
+    elif tensor is None:
         level.rows = row_scales(level)
         if grid:
             level.inside = _inside(level, given) if fixed else None
@@ -75,18 +79,20 @@ def finest(given: Given, *, grid: bool = True, fixed: bool = True) -> Level:
     return level
 
 
-def _look_at_ends(level: Level, boundary: Boundary) -> None:
-    """Where the grid of a bare matrix ends, and what speaks against it; as the boundary has it
-    where A contradicts that. Beyond lines that are fixed the grid has ended."""
-    if level.inside is not None:
-        level.ends, level.doubts = level.inside.ends, level.inside.doubts
+def _look_at_ends(level: Level, named: Boundary | None) -> None:
+    """Where the grid of a bare matrix ends, and what speaks against it; as the boundary that is
+    named has it where A contradicts that. Beyond lines that are fixed the grid has ended."""
+    if (inside := level.inside) is not None:
+        level.boundary, level.ends, level.doubts = inside.boundary, inside.ends, inside.doubts
         return
-    kinds = kinds_of_ends(level.balanced, level.shape)
-    level.doubts = doubts(level, boundary, kinds)
-    if about_boundary(kinds, level.shape, boundary):
-        return
-    own, level.ends = level.ends, ends_of_axes(level, kinds, boundary)
-    level.even = level.ends != own and stencil_inside(level.balanced, level.shape) is not None
+    kinds, order = kinds_of_ends(level.balanced, level.shape), about_order(level, named)
+    level.boundary = named or fitting_boundary({} if order else kinds)
+    known = level.ends = transfer.sides(level.boundary, len(level.shape))
+    said = order or about_boundary(kinds, level.shape, level.boundary)
+    level.doubts = tuple(text for text in (said, about_scales(level)) if text)
+    if not said:
+        level.ends = ends_of_axes(level, kinds)
+        level.even = level.ends != known and stencil_inside(level.balanced, level.shape) is not None
 
 
 def _inside(level: Level, given: Given) -> Level | None:
@@ -96,6 +102,5 @@ def _inside(level: Level, given: Given) -> Level | None:
     if places.shape == level.shape:
         return None
     index = places.reshape(-1)
-    A, S = (sp.csr_array(M[index][:, index]) for M in (level.A, level.balanced))
-    boundary = fitting_boundary(kinds_of_ends(S, places.shape))
-    return finest(replace(given, A=A, shape=places.shape, boundary=boundary), fixed=False)
+    A = sp.csr_array(level.A[index][:, index])
+    return finest(replace(given, A=A, shape=places.shape, boundary=None), fixed=False)

@@ -27,20 +27,19 @@ SINGLE, FAR = 1e6, 1e15
 @dataclass(frozen=True, eq=False)
 class Given:
     """A as a canonical CSR array, the grid's shape and its boundary, of a problem or of a bare
-    matrix (`problem` is None); the type of the cycle; and what was asked for A's nullspace, as in
-    `mgtheory.multigrid.options.Options`."""
+    matrix (`problem` is None), whose boundary is None where A is to say it; the type of the cycle;
+    and what was asked for A's nullspace, as in `mgtheory.multigrid.options.Options`."""
 
     A: sp.csr_array
     shape: Shape
-    boundary: Boundary
+    boundary: Boundary | None
     problem: Problem | None
     work: np.dtype[Any]
     asked_nullspace: Any
 
     @classmethod
     def of(cls, problem: Any, options: Options) -> Self:
-        """Of a problem, or of a bare matrix with the options' shape and boundary (Dirichlet by
-        default).
+        """Of a problem, or of a bare matrix with the options' shape and boundary.
 
         Raises
         ------
@@ -50,6 +49,7 @@ class Given:
         """
         if isinstance(problem, Problem):
             shape, kind = problem.shape, problem.boundary
+            sides: Boundary | None = kind
             checks: list[tuple[str, Any, Any, Callable[[Any], Any]]] = [
                 ("shape", options.shape, shape, lambda s: check_shape(s, kind)),
                 ("boundary", options.boundary, kind, check_boundary),
@@ -70,8 +70,9 @@ class Given:
                     "a bare matrix needs its grid's shape; one without a grid, such as a graph's,"
                     " takes coarsening='pyamg'"
                 )
-            kind = check_boundary("dirichlet" if options.boundary is None else options.boundary)
-            shape = check_shape(A.shape[0] if sizes is None else sizes, kind)
+            sides = None if options.boundary is None else check_boundary(options.boundary)
+            sizes = A.shape[0] if sizes is None else sizes
+            shape = check_shape(sizes, sides or Boundary.DIRICHLET)
             if A.shape[0] != int(np.prod(shape)):
                 raise ValueError(
                     f"A has {A.shape[0]} rows, the grid {shape} has {int(np.prod(shape))} unknowns"
@@ -82,7 +83,7 @@ class Given:
                     " Problem)"
                 )
         work = check_work(A, options.dtype, model)
-        return cls(A, shape, kind, model, work, options.nullspace)
+        return cls(A, shape, sides, model, work, options.nullspace)
 
     @cached_property
     def nullspace(self) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.applied import smoothing
 from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.smoothings import Smoothing
-from mgtheory.problems.grids import Ends, Shape
+from mgtheory.problems.grids import Boundary, Ends, Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import (
     VARIES,
@@ -63,10 +63,10 @@ class Level:
         The interpolation of full multigrid, or what makes it, a `functools.partial`.
     shape, axes
         Unknowns per axis, and the axes that are coarsened from here.
-    ends, even
-        Where the axes of the grid end; of level 0 whether A is one stencil with a real symbol but
-        for its ends: then interpolation is linear, as Fourier analysis has it, on Galerkin levels
-        too.
+    boundary, ends, even
+        What ends the axes of the grid, as it is named or else fits A, and where each of them ends;
+        of level 0 whether A is one stencil with a real symbol but for its ends: then interpolation
+        is linear, as Fourier analysis has it, on Galerkin levels too.
     pre, post, pre_count, post_count
         Smoothings before and after the coarse-grid correction, and how many of each.
     interval
@@ -112,6 +112,7 @@ class Level:
     post: Smoothing | None = None
     pre_count: int = 0
     post_count: int = 0
+    boundary: Boundary = Boundary.DIRICHLET
     ends: tuple[Ends, ...] = ()
     even: bool = False
     reference: Level | None = None

@@ -179,7 +179,7 @@ class Coarsening:
         """Halve the chosen axes."""
         fine = level.shape
         known = len(level.ends) == len(fine)  # own transfers may have changed the number of axes
-        ends = transfer.sides(level.ends if known else self.given.boundary, len(fine))
+        ends = transfer.sides(level.ends if known else level.boundary, len(fine))
         ends = level.ends = tuple(e.paired(n) for e, n in zip(ends, fine, strict=True))
         chosen = choose_axes(self._couplings(level), fine, self.options.axes)
         coarse = tuple(
@@ -247,7 +247,7 @@ class Coarsening:
         if self.given.problem is not None and self.given.problem.polynomial is not None:
             return self.given.problem.couplings(level.shape)
         finest = level.finest
-        as_given = finest.ends == transfer.sides(self.given.boundary, len(finest.shape))
+        as_given = finest.ends == transfer.sides(finest.boundary, len(finest.shape))
         A = level.exact if level.rows is None else level.balanced
         return couplings(A, level.shape, reach=1 if as_given else 2)
 
@@ -262,7 +262,7 @@ def grid_operator(A: Any, options: Options) -> Problem | Level:
     if level.stencil is None or rule.transfers is not None:
         rule.next(level)
         return level
-    name, boundary = f"a matrix of {level.size} rows", str(given.boundary)
+    name, boundary = f"a matrix of {level.size} rows", str(level.boundary)
     return Problem.from_stencil(level.stencil, given.shape, boundary=boundary, name=name)
 
 

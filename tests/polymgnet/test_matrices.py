@@ -56,6 +56,25 @@ def test_solve(document, files, kind):
     assert document("solve", *words, "--tol", "1e-10", "--krylov", "cg")["error"] < 1e-8
 
 
+def test_the_boundary_is_that_of_the_matrix(document, files, alone):
+    """Unless one is named: a Neumann matrix left 0.8 of the error in each cycle, taken for zero
+    values, with a warning."""
+    A = poisson((64, 64), boundary="neumann").A
+    sp.save_npz(files / "free.npz", A)
+    words = ("--matrix", files / "free.npz", "--shape", "64x64")
+    found = document("solve", *words)
+    assert (found["boundary"], found["warnings"]) == ("neumann", [])
+    assert found["iterations"] <= 9
+    few = ("--family", "chebyshev", "--degrees", "2", "--repeats", "1")
+    found = document("compare-smoothers", *words, *few)
+    assert (found["boundary"], found["doubts"]) == ("neumann", [])
+    assert found["rows"][0]["measured_factor"] < 0.1
+    assert document("solve", "--matrix", files / "p.npz", *GRID)["boundary"] == "dirichlet"
+    graph = ("--matrix", files / "p.npz", "--coarsening", "pyamg")
+    assert document("solve", *graph)["boundary"] is None
+    assert document("compare-smoothers", *graph, *few)["boundary"] is None
+
+
 def test_derive_from_the_grid_or_from_the_matrix_alone(document, files):
     problem = create("jump2d", N)
     words = ("derive", "--degree", "2", "--matrix", files / "jump.npz", "--family")

@@ -94,7 +94,8 @@ def test_ends_are_found(ends, make):
     A = make((17, 18), ends)
     kinds = set(kinds_of_ends(A, (17, 18)).values())
     boundary = "neumann" if "free" in kinds else "periodic" if "around" in kinds else "dirichlet"
-    assert found(A, (17, 18), boundary) == expected
+    for named in (boundary, None):
+        assert found(A, (17, 18), named) == expected
 
 
 @pytest.mark.parametrize("ends", [("vv", "vv"), ("dv", "vd"), ("vv", "dd")])
@@ -110,7 +111,35 @@ def test_a_given_boundary_that_a_contradicts_stays():
     """It is said (see test_doubts), and nothing is found in its place."""
     A = symmetric((17, 17), ("vv", "dd"))
     assert found(A, (17, 17), "dirichlet") == (Ends.of(Boundary.DIRICHLET),) * 2
-    assert Hierarchy.build(A, shape=(17, 17)).doubts
+    assert Hierarchy.build(A, shape=(17, 17), boundary="dirichlet").doubts
+    assert found(A, (17, 17), None) == (Ends(0.0, 0.0), Ends.of(Boundary.DIRICHLET))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "ends", "fits"),
+    [
+        ((33, 33), ("vv", "vv"), "neumann"),
+        ((32, 33), ("dd", "nn"), "neumann"),
+        ((32, 33), ("pp", "dd"), "periodic"),
+        ((32, 33), ("pp", "vd"), "neumann"),
+        ((33, 32), ("rr", "pp"), "periodic"),
+        ((33, 32), ("ff", "dd"), "dirichlet"),
+        ((129,), ("vn",), "neumann"),
+        ((9, 8, 9), ("vv", "pp", "dd"), "neumann"),
+    ],
+)
+def test_where_nothing_is_named_the_boundary_that_fits_counts(shape, ends, fits, scaled):
+    """Cycle for cycle, also of rows that have scales of their own, which hide what ends are."""
+    A = symmetric(shape, ends, 1.0)
+    if scaled:
+        A = sp.csr_array(10.0 ** np.random.default_rng(1).uniform(-2, 2, A.shape[0])[:, None] * A)
+    r = np.random.default_rng(0).standard_normal(A.shape[0])
+    known, found = (Hierarchy.build(A, shape=shape, boundary=named) for named in (fits, None))
+    assert found.levels[0].boundary == fits
+    assert found.doubts == known.doubts
+    np.testing.assert_array_equal(found.apply(r), known.apply(r))
+    assert found.solve(A @ r, tol=1e-12).factor < (0.1 if len(shape) < 3 else 0.17)
 
 
 def test_smooth_and_graded_cells_are_no_nodes():
@@ -200,7 +229,7 @@ def test_fixed_lines_are_nodes_beyond_the_ends(shape, sides, eliminated, boundar
 
 
 @pytest.mark.parametrize("eliminated", [False, True])
-@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic", None])
 def test_fixed_values_on_all_sides(boundary, eliminated):
     """Coarse cells that barely reach inside were taken for fixed values in their turn, and the
     coarsest matrix was singular; so too where corners, which five points leave alone, are free."""
@@ -405,7 +434,7 @@ def test_products_with_a_for_a_digit(ends, n):
     assert hierarchy.work_units() / -np.log10(solution.factor) < 14.0
 
 
-@pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", None])
 @pytest.mark.parametrize("part", [0.06, 0.1, 0.3, 0.45, 2.0, 3.0, 6.0])
 def test_cells_at_a_robin_boundary(part, boundary):
     """u_nu + c u = 0 is nearly free where values fall to 0 many mesh widths away, and nearly a
