@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
-from mgtheory._checks import FLOATING, check_finite
+from mgtheory._checks import FLOATING, check_finite, check_unmasked
 from mgtheory.multigrid.nullspace import find_nullspace, rounded_image
 from mgtheory.multigrid.options import PYAMG, Options
 from mgtheory.problems.catalogue import poisson
@@ -107,6 +107,7 @@ def check_matrix(A: Any) -> sp.csr_array:
     ValueError
         If A is not a sparse square matrix with finite entries of a supported type.
     """
+    check_unmasked(A, "A")
     if not sp.issparse(A):
         made = ", as scipy.sparse.csr_array(A) makes one" if isinstance(A, np.ndarray) else ""
         raise ValueError(f"A is a {type(A).__name__}, must be a sparse array or matrix{made}")

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from mgtheory._checks import check_unmasked
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra.bounds import row_sums
 from mgtheory.spectra.symmetry import couplings, symmetriser
@@ -40,6 +41,7 @@ def find_nullspace(A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str 
         return _constants_of_parts(A) if singular else None
     if nullspace is None:
         return None
+    check_unmasked(nullspace, "nullspace")
     given = (
         np.asarray(nullspace).reshape(n, -1)
         if np.size(nullspace) % n == 0 and np.size(nullspace)
