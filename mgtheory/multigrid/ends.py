@@ -111,7 +111,7 @@ def ends_of_axes(level: Level, kinds: Kinds) -> tuple[Ends, ...]:
 def _halved(level: Level, axis: int, end: int) -> bool:
     """Whether the couplings along an end are half of those along the line beside it, as far as they
     do not change so inside."""
-    S, n = level.balanced, level.shape[axis]
+    S, n = level.in_phase, level.shape[axis]
     places = np.moveaxis(np.arange(level.size).reshape(level.shape), axis, 0).reshape(n, -1)
     lines = places[:3] if end == 0 else places[:-4:-1]
     sizes = [_along(S, line) for line in lines]

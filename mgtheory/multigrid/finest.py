@@ -26,6 +26,7 @@ from mgtheory.multigrid.ends import (
 )
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
+from mgtheory.multigrid.phases import Phases
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.symbols import complex_symbols
@@ -72,6 +73,7 @@ def finest(given: Given, *, grid: bool = True, fixed: bool = True) -> Level:
     elif tensor is None:
         level.rows = row_scales(level)
         if grid:
+            level.phases = Phases.of(level.balanced, shape)
             level.inside = _inside(level, given) if fixed else None
             _look_at_ends(level, given.boundary)
         if level.inside is None:
@@ -85,14 +87,14 @@ def _look_at_ends(level: Level, named: Boundary | None) -> None:
     if (inside := level.inside) is not None:
         level.boundary, level.ends, level.doubts = inside.boundary, inside.ends, inside.doubts
         return
-    kinds, order = kinds_of_ends(level.balanced, level.shape), about_order(level, named)
+    kinds, order = kinds_of_ends(level.in_phase, level.shape), about_order(level, named)
     level.boundary = named or fitting_boundary({} if order else kinds)
     known = level.ends = transfer.sides(level.boundary, len(level.shape))
     said = order or about_boundary(kinds, level.shape, level.boundary)
     level.doubts = tuple(text for text in (said, about_scales(level)) if text)
     if not said:
         level.ends = ends_of_axes(level, kinds)
-        level.even = level.ends != known and stencil_inside(level.balanced, level.shape) is not None
+        level.even = level.ends != known and stencil_inside(level.in_phase, level.shape) is not None
 
 
 def _inside(level: Level, given: Given) -> Level | None:

@@ -12,8 +12,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from mgtheory._checks import FLOATING, check_finite, check_unmasked
-from mgtheory.multigrid.nullspace import find_nullspace, rounded_image
+from mgtheory.multigrid.nullspace import (
+    find_nullspace,
+    relative_image,
+    rounded_image,
+    singular_below,
+)
 from mgtheory.multigrid.options import PYAMG, Options
+from mgtheory.multigrid.phases import Phases
 from mgtheory.problems.catalogue import poisson
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape
 from mgtheory.problems.problem import Problem
@@ -88,7 +94,13 @@ class Given:
     @cached_property
     def nullspace(self) -> Any:
         """An orthonormal basis of A's nullspace, shape (n, m), or None."""
-        return find_nullspace(self.A, self.problem, self.asked_nullspace)
+        found = find_nullspace(self.A, self.problem, self.asked_nullspace)
+        automatic = isinstance(self.asked_nullspace, str) and self.problem is None
+        if found is None and automatic and (phases := Phases.of(self.A, self.shape)) is not None:
+            basis = phases.smoothest().astype(self.A.dtype)
+            below = singular_below(self.A) * self.A.shape[0] ** 0.5  # products of many phases
+            return basis if relative_image(self.A, basis) <= below else None
+        return found
 
     @cached_property
     def on_constants(self) -> float:

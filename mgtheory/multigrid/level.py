@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mgtheory.multigrid.applied import smoothing
 from mgtheory.multigrid.options import Options
+from mgtheory.multigrid.phases import Phases
 from mgtheory.multigrid.smoothings import Smoothing
 from mgtheory.problems.grids import Boundary, Ends, Shape
 from mgtheory.problems.problem import Problem
@@ -80,8 +81,9 @@ class Level:
         a/b of the interval [a, b] to damp, where no grid says it.
     tensor
         A as a sum of tensor products, where its stencil is constant; else None.
-    rows
-        The scales s_i of A's rows, shape (n,), where they have their own; else None.
+    rows, phases
+        The scales s_i of A's rows, shape (n,), where they have their own, and the phases of its
+        couplings; else None.
     solve
         r -> A^-1 r on the coarsest level; None on the others.
     observe
@@ -120,6 +122,7 @@ class Level:
     damped: float | None = None
     tensor: TensorForm | None = None
     rows: NDArray[np.float64] | None = None
+    phases: Phases | None = None
     problem: Problem | None = None
     solve: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     observe: Callable[[Any, NDArray[Any], NDArray[Any]], None] | None = None
@@ -252,8 +255,14 @@ class Level:
 
     @cached_property
     def balanced(self) -> sp.csr_array:
-        """A without the scales of its rows: what a coarse grid is made for."""
+        """A without the scales of its rows."""
         return self.A if self.rows is None else sp.csr_array((1.0 / self.rows)[:, None] * self.A)
+
+    @cached_property
+    def in_phase(self) -> sp.csr_array:
+        """A without the scales of its rows and the phases of its couplings: what a coarse grid is
+        made for."""
+        return self.balanced if self.phases is None else self.phases.without(self.balanced)
 
     @cached_property
     def fixed(self) -> NDArray[np.bool_]:

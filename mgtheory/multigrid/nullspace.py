@@ -162,15 +162,16 @@ def singular_below(A: sp.csr_array) -> float:
 
 
 def coarse_nullspace(basis: Any, restrictions: Sequence[Any], dtype: Any) -> Any:
-    """The nullspace on the coarsest level: the constants for the constants, else what R makes of
-    the basis."""
+    """The nullspace on the coarsest level: the constants for the constants, also where they follow
+    phases, else what R makes of the basis."""
     if basis is None:
         return None
     coarse = basis.astype(dtype)
     for R in restrictions:
         coarse = (R.tocsr() if sp.issparse(basis) else R) @ coarse
     if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
-        coarse = np.ones_like(coarse)
+        sizes = np.abs(coarse)  # R makes more or less of them beside the ends
+        coarse = np.divide(coarse, sizes, out=np.ones_like(coarse), where=sizes > 0.0)
     return orthonormal(coarse)
 
 

@@ -22,6 +22,7 @@ from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, PYAMG, Options
+from mgtheory.multigrid.phases import Phases, nearest_points
 from mgtheory.multigrid.transfer import TensorOperator
 from mgtheory.problems.grids import Shape, choose_axes
 from mgtheory.problems.problem import Problem
@@ -116,11 +117,15 @@ class Coarsening:
             A = tidied(self.transfers.operator(level.index + 1), level)
         else:
             A = galerkin(level) if again is None else again.equation.operator(shape)
-        if not level.own_transfers:  # in the real type of the cycle
-            real = np.zeros(0, dtype=level.operator.dtype).real.dtype
-            level.P, level.R = level.P.astype(real), level.R.astype(real)
+        work = level.operator.dtype
+        if not level.own_transfers:  # in the type of the cycle, mostly the real one
+            kind = work if level.phases is not None else np.zeros(0, dtype=work).real.dtype
+            level.P, level.R = level.P.astype(kind), level.R.astype(kind)
         problem = None if again is None else replace(again, shape=shape)
-        return make_level(A, shape, level.operator.dtype, tensor, problem, level)
+        coarse = make_level(A, shape, work, tensor, problem, level)
+        if level.phases is not None:
+            coarse.phases = level.phases.on(nearest_points(level.shape, shape, level.ends), shape)
+        return coarse
 
     def _next_inside(self, level: Level, inside: Level) -> Level | None:
         """The next coarser level of the unknowns inside fixed lines, which themselves have none."""
@@ -201,6 +206,10 @@ class Coarsening:
                 R = sp.csr_array(P.T) * transfer.weight(fine, coarse, ends)
             if not smooth:
                 level.lift = P  # the solution has kinks where the coefficient jumps
+        if level.phases is not None:
+            at = nearest_points(fine, coarse, ends)
+            P, R = level.phases.followed(P, at), level.phases.followed(R.T, at).conj().T
+            level.lift = partial(_followed, level.lift, level.phases, at)
         if level.tensor is None:
             P, R = _for_rows(level, P, R)
         level.P, level.R, level.own_transfers = P, R, False
@@ -225,13 +234,13 @@ class Coarsening:
         try:
             if not nested and self.options.restriction != "full":
                 coarse = uniform  # refused: other restrictions need nested grids too
-            P = blackbox.blackbox(level.balanced, fine, coarse, ends)
+            P = blackbox.blackbox(level.in_phase, fine, coarse, ends)
         except blackbox.NoInterpolation as reason:
             if asked == BLACKBOX:
                 raise
             level.notes += (f"{reason}; interpolation is linear",)
             return None
-        smooth = not _jumps(level.balanced, fine)
+        smooth = not _jumps(level.in_phase, fine)
         if not nested and smooth and asked != BLACKBOX:
             level.notes += (
                 f"black-box interpolation needs nested grids, or coefficients that jump, got {fine}"
@@ -248,7 +257,7 @@ class Coarsening:
             return self.given.problem.couplings(level.shape)
         finest = level.finest
         as_given = finest.ends == transfer.sides(finest.boundary, len(finest.shape))
-        A = level.exact if level.rows is None else level.balanced
+        A = level.exact if level.rows is None and level.phases is None else level.in_phase
         return couplings(A, level.shape, reach=1 if as_given else 2)
 
 
@@ -291,6 +300,11 @@ def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
     if not kept.all():  # whose residual would be a penalty times what the lift gives them
         level.lift = P = sp.csr_array(kept[:, None] * sp.csr_array(P.tocsr()))
     return P, sp.csr_array(sp.csr_array(R.tocsr()) * weights[None, :])
+
+
+def _followed(lift: Any, phases: Phases, coarse: Any) -> Any:
+    """An interpolation of full multigrid that follows the phases."""
+    return phases.followed(lift() if isinstance(lift, partial) else lift, coarse)
 
 
 def _product(E: TensorOperator, T: Any) -> Any:
