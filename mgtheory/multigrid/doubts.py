@@ -196,6 +196,18 @@ def about_penalties(level: Level, b: NDArray[Any], x: NDArray[Any], tol: float) 
     )
 
 
+def about_empty_rows(A: sp.csr_array, b: NDArray[Any]) -> str:
+    """If rows of A without entries have a right-hand side, which no x meets. Else empty."""
+    unmet = np.flatnonzero((np.diff(A.indptr) == 0) & (b.reshape(-1) != 0.0))
+    if not unmet.size:
+        return ""
+    left = float(np.linalg.norm(b.reshape(-1)[unmet]))
+    return (
+        f"{unmet.size} of A's rows are empty where b is not 0, the first is row {unmet[0]}, counted"
+        f" from 0: every x leaves {left:.2e} there"
+    )
+
+
 def row_scales(level: Level) -> NDArray[np.float64] | None:
     """d, shape (n,), where A is a balanced matrix with its rows multiplied by d_i; None for any
     other matrix.

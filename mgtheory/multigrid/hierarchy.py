@@ -41,7 +41,7 @@ from mgtheory._html import html_table
 from mgtheory.multigrid.aggregates import Aggregates
 from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
-from mgtheory.multigrid.doubts import about_penalties
+from mgtheory.multigrid.doubts import about_empty_rows, about_penalties
 from mgtheory.multigrid.given import Given, same_matrix
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import Plan, Stop, norm
@@ -224,6 +224,8 @@ class Hierarchy(GridHierarchy):
         said = [nearly_singular(found.x, self.given.on_constants, singular_below(A))]
         if found.reason is Reason.INCOMPATIBLE:
             said.append(barely_singular(A, self.nullspace))
+        if found.reason is Reason.STAGNATED:
+            said.append(about_empty_rows(A, np.asarray(b) * stop.unit))
         left = found.residual_norms[-1] / stop.unit
         if found.reason in (Reason.STAGNATED, Reason.DIVERGED) and np.isfinite(left):
             floor = rounding_floor(A, found.x)

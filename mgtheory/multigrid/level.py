@@ -260,9 +260,10 @@ class Level:
 
     @cached_property
     def in_phase(self) -> sp.csr_array:
-        """A without the scales of its rows and the phases of its couplings: what a coarse grid is
-        made for."""
-        return self.balanced if self.phases is None else self.phases.without(self.balanced)
+        """A without the scales of its rows and the phases of its couplings, of that sign with which
+        its diagonal is positive: what a coarse grid is made for."""
+        S = self.balanced if self.phases is None else self.phases.without(self.balanced)
+        return -S if S.diagonal().real.sum() < 0.0 else S
 
     @cached_property
     def fixed(self) -> NDArray[np.bool_]:

@@ -55,7 +55,7 @@ class Phases:
             unit = np.eye(len(shape), dtype=int)[j]
             seam = entries(A, shape, (1 - n) * unit) * (n > 2)
             found = entries(A, shape, unit) + seam
-            steps[j] = np.where(np.abs(found) > rounding, np.angle(-sign * found), 0.0)
+            steps[j] = np.where(found != 0.0, np.angle(-sign * found), 0.0)
             around.append(bool(seam.any()))
         return cls(steps, tuple(around))
 

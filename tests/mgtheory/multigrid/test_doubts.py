@@ -328,3 +328,21 @@ def test_a_nullspace_that_is_larger_than_given_has_no_least_squares_solution():
         known = Hierarchy.build(A, **grid, nullspace=nullspace).solve(b)
         assert known.reason == "incompatible"
         assert np.abs(known.x).max() <= 1e-9
+
+
+def test_an_empty_row_with_a_right_hand_side_is_said():
+    """No x meets it; the others are met all the same."""
+    A = poisson((33, 33)).A.tolil()
+    A[40, :], A[:, 40] = 0.0, 0.0
+    A = A.tocsr()
+    b = A @ np.random.default_rng(0).standard_normal(33**2)
+    hierarchy = Hierarchy.build(A, shape=(33, 33))
+    assert hierarchy.solve(b).converged
+    b[40] = 7.0
+    solution = hierarchy.solve(b)
+    assert solution.reason == "stagnated"
+    assert "1 of A's rows are empty where b is not 0, the first is row 40" in solution.message
+    assert "every x leaves 7.00e+00" in solution.message
+    left = b - A @ solution.x
+    left[40] = 0.0
+    assert np.linalg.norm(left) < 1e-2
