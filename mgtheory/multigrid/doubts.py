@@ -181,7 +181,7 @@ def about_penalties(level: Level, b: NDArray[Any], x: NDArray[Any], tol: float) 
     """If ||b - A x|| <= tol ||b|| says little of x, because ||b|| is that of rows which fix values
     by a penalty: in the others more is left of the residual that x has with these values alone.
     Else empty."""
-    A, fixed = level.A, level.fixed
+    A, fixed = level.A, level.fixed & (level.A.diagonal() != 0.0)
     if level.problem is not None or not fixed.any() or fixed.all():
         return ""
     values = np.where(fixed, b / np.where(fixed, A.diagonal(), 1.0), 0.0)

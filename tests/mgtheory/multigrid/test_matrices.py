@@ -383,3 +383,44 @@ def test_rows_of_one_level_alone():
     assert relative < 1e-12
     for scale in (1e100, 1e-100):
         assert solve(LAPLACIAN * scale, (33, 33))[1].converged
+
+
+# --------------------------------------------------------------------------- empty rows
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
+@pytest.mark.parametrize("n", [33, 64])
+def test_points_outside_of_a_domain_have_empty_rows(n, boundary):
+    """The row in the middle of the grid among them, whose stencil was looked for; x is 0 there. A
+    singular rest had a coarsest matrix that was more so."""
+    outside = np.zeros((n, n), bool)
+    outside[n // 2 :, n // 2 :] = True
+    inside = ~outside.ravel()
+    left = np.flatnonzero(inside)
+    A = poisson((n, n), boundary=boundary).A[left][:, left]
+    if boundary == "neumann":
+        A = A - sp.diags_array(A.sum(axis=1))
+    E = sp.eye_array(n * n, format="csr")[:, left]
+    whole = sp.csr_array(E @ A @ E.T)
+    whole.eliminate_zeros()
+    x = random(inside.sum())
+    x -= x.mean()
+    hierarchy, solution, _ = solve(whole, (n, n), E @ (A @ x), tol=1e-11)
+    assert hierarchy.doubts == ()
+    assert solution.factor < 0.11
+    np.testing.assert_array_equal(solution.x[~inside], 0.0)
+    np.testing.assert_allclose(solution.x[inside], x, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["cg", "minres", "gmres"])
+def test_whole_numbers_under_a_krylov_method(method):
+    """Their type has no rounding, which was asked for."""
+    A = sp.csr_array(LAPLACIAN / 34**2)
+    A.data = np.rint(A.data)
+    b = A @ random(33**2)
+    found, expected = (
+        krylov(Hierarchy.build(A, shape=(33, 33)), matrix, b, method=method, tol=1e-10)
+        for matrix in (A.astype(int), A)
+    )
+    np.testing.assert_array_equal(found.x, expected.x)
+    assert found.converged
