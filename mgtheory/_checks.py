@@ -218,7 +218,7 @@ def check_vector(given: Any, n: int, dtype: Any, name: str, *, finite: bool = Tr
         raise ValueError(f"{name} is {_article(given)}, must be an array of shape ({n},)")
     if vector.shape not in ((n,), (n, 1)):
         several = vector.ndim == 2 and vector.shape[0] == n
-        one = f"; one column at a time, as {name}[:, 0]" if several else ""
+        one = "; give one column at a time" if several else ""
         raise ValueError(f"{name} has shape {vector.shape}, must be ({n},){one}")
     if (
         vector.dtype.kind not in "biufc"

@@ -75,6 +75,20 @@ def test_the_boundary_is_that_of_the_matrix(document, files, alone):
     assert document("compare-smoothers", *graph, *few)["boundary"] is None
 
 
+def test_a_right_hand_side_with_few_entries(document, refused, files):
+    """A sparse vector; its empty rows were taken for those of A."""
+    words = ("solve", "--matrix", files / "p.npz", *GRID, "--tol", "1e-11", "--out")
+    b = np.zeros((N * N, 1))
+    b[7] = 3.0
+    for name, form in (("sparse", sp.coo_array), ("dense", np.asarray)):
+        scipy.io.mmwrite(files / f"{name}.mtx", form(b))
+        document(*words, files / f"{name}.npy", "--rhs", files / f"{name}.mtx")
+    np.testing.assert_array_equal(*(np.load(files / f"{k}.npy") for k in ("sparse", "dense")))
+    scipy.io.mmwrite(files / "wide.mtx", sp.coo_array(np.hstack([b, b])))
+    said = refused(*words, files / "x.npy", "--rhs", files / "wide.mtx")
+    assert "it is 225 x 2, must be 225 x 1" in said
+
+
 def test_derive_from_the_grid_or_from_the_matrix_alone(document, files):
     problem = create("jump2d", N)
     words = ("derive", "--degree", "2", "--matrix", files / "jump.npz", "--family")
