@@ -261,8 +261,11 @@ class Level:
     @cached_property
     def in_phase(self) -> sp.csr_array:
         """A without the scales of its rows and the phases of its couplings, of that sign with which
-        its diagonal is positive: what a coarse grid is made for."""
+        its diagonal is positive, and of real type where it is real: what a coarse grid is made
+        for."""
         S = self.balanced if self.phases is None else self.phases.without(self.balanced)
+        if np.iscomplexobj(S.data) and not S.data.imag.any():
+            S = sp.csr_array(S.real)
         return -S if S.diagonal().real.sum() < 0.0 else S
 
     @cached_property
