@@ -82,8 +82,20 @@ def check_number(
     return float(value)
 
 
+def check_unmasked(value: Any, name: str) -> None:
+    """ValueError for a masked array of NumPy with an entry that is masked: what stands below the
+    mask would count."""
+    masked = int(np.ma.count_masked(value)) if isinstance(value, np.ma.MaskedArray) else 0
+    if masked:
+        raise ValueError(
+            f"{name} is a masked array, {masked} of its {value.size} entries masked, must have a"
+            " number everywhere, as filled(0) gives one"
+        )
+
+
 def check_array(value: Any, name: str, *, real: bool = False) -> NDArray[Any]:
     """An array of numbers (new where its type changes), complex or float; NaN and infinity pass."""
+    check_unmasked(value, name)
     try:
         array = np.asarray(value)
     except ValueError:
@@ -197,6 +209,7 @@ def check_axes(axes: Any, dim: int, *, names: str = "") -> tuple[int, ...]:
 def check_vector(given: Any, n: int, dtype: Any, name: str, *, finite: bool = True) -> NDArray[Any]:
     """A finite vector of shape (n,) or (n, 1), as a new array of shape (n,) in the common floating
     type with `dtype`; with ``finite=False`` infinite values pass, and it may be the given one."""
+    check_unmasked(given, name)
     try:
         vector = np.asarray(given)
     except ValueError:  # rows of different lengths
@@ -204,7 +217,9 @@ def check_vector(given: Any, n: int, dtype: Any, name: str, *, finite: bool = Tr
     if vector.shape == () and vector.dtype == object:  # a sparse array too
         raise ValueError(f"{name} is {_article(given)}, must be an array of shape ({n},)")
     if vector.shape not in ((n,), (n, 1)):
-        raise ValueError(f"{name} has shape {vector.shape}, must be ({n},)")
+        several = vector.ndim == 2 and vector.shape[0] == n
+        one = "; give one column at a time" if several else ""
+        raise ValueError(f"{name} has shape {vector.shape}, must be ({n},){one}")
     if (
         vector.dtype.kind not in "biufc"
         or np.promote_types(vector.dtype, dtype).name not in FLOATING
@@ -221,7 +236,9 @@ def on_grid(
 ) -> NDArray[np.float64]:
     """The real values of a function of the coordinates, one array per axis, broadcast to the
     shape."""
-    values = np.asarray(function(*x))
+    values = function(*x)
+    check_unmasked(values, name)
+    values = np.asarray(values)
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{name} gives values of type {values.dtype}, must be real")
     try:

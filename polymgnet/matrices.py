@@ -85,7 +85,7 @@ def read_vector(path: Path, n: int, dtype: Any) -> Any:
         return np.load(path, allow_pickle=False)
 
     def market(path: Path) -> Any:
-        found = _market(path)
+        found = _market(path, n)
         return found.toarray() if hasattr(found, "toarray") else found
 
     return check_vector(
@@ -161,9 +161,9 @@ def _read(path: Path, what: str, readers: Mapping[str, Callable[[Path], Any]]) -
         raise ValueError(f"{what} file {path} cannot be read: {one_line(error)[:200]}") from error
 
 
-def _market(path: Path) -> Any:
-    """An array, or a sparse one; what a header promises is held against the size of the file before
-    any memory is taken."""
+def _market(path: Path, n: int | None = None) -> Any:
+    """An array, or a sparse one, of a vector of n numbers if that is wanted; what a header promises
+    is held against the size of the file before any memory is taken."""
     from scipy.io import mminfo, mmread
 
     rows, columns, entries, form, _, _ = mminfo(path)
@@ -171,8 +171,10 @@ def _market(path: Path) -> Any:
     least = 4 * entries if sparse else rows * columns  # "1 1" and a line's end; half of "0" each
     if least > path.stat().st_size:
         raise ValueError(f"its header promises {entries:,} entries, more than the file can hold")
-    if sparse:
+    if sparse and n is None:
         _check_rows(rows, columns, entries)
+    elif sparse and (rows, columns) != (n, 1):
+        raise ValueError(f"it is {rows} x {columns}, must be {n} x 1")
     return mmread(path)
 
 

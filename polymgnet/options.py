@@ -182,7 +182,8 @@ Boundary = Annotated[
     str | None,
     option(
         "--boundary KIND",
-        "Boundary conditions: dirichlet (the default), neumann or periodic.",
+        "Boundary conditions: dirichlet, neumann or periodic; by default dirichlet, of a matrix as"
+        " it has them.",
     ),
 ]
 Matrix = Annotated[

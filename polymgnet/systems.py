@@ -22,8 +22,8 @@ class System:
         The right-hand side, or None for the problem's own.
     exact, reference
         The solution where it is known, and what it is, in words.
-    shape, boundary
-        The grid's, as the result names them; boundary None for a matrix without a grid.
+    shape
+        The grid's, as the result names it.
     grid
         A hierarchy's options for the grid of a matrix.
     """
@@ -34,8 +34,13 @@ class System:
     exact: Any
     reference: str
     shape: tuple[int, ...]
-    boundary: str | None
     grid: dict[str, Any]
+
+    def boundary(self, hierarchy: Any) -> str | None:
+        """What ends the grid: of a matrix as it is named or as A has it; None without a grid."""
+        if not self.grid:
+            return str(self.of.boundary)
+        return None if self.grid["shape"] is None else str(hierarchy.levels[0].boundary)
 
     def error(self, x: Any, hierarchy: Any) -> float | None:
         """||x - u|| / ||u||; None without a u, or where a matrix leaves its mean open."""
@@ -63,11 +68,10 @@ def chosen(
     given: dict[str, Any] = {"instead": beside, "belonging": {"--rhs": rhs}}
     otherwise = "--coarsening pyamg"
     A, sizes = of_command(matrix, shape, **given, needs_shape=needs_shape, otherwise=otherwise)
-    sides = boundary or options.SIDES
     if matrix is None:
-        return _of_model(problem or options.MODEL, n, sides, backend)
+        return _of_model(problem or options.MODEL, n, boundary or options.SIDES, backend)
     backends.check_takes_matrix(backend)
-    return _of_matrix(str(matrix), A, sizes, sides, rhs)
+    return _of_matrix(str(matrix), A, sizes, boundary, rhs)
 
 
 def _of_model(name: str, n: int | None, boundary: str, backend: str) -> System:
@@ -75,17 +79,16 @@ def _of_model(name: str, n: int | None, boundary: str, backend: str) -> System:
     model = options.model_problem(name, n, dict.fromkeys((1, 2, 3), 255), boundary)
     backends.check_size(model, backend)
     reference = "the exact solution of the differential equation"
-    return System(name, model, None, model.exact, reference, model.shape, boundary, {})
+    return System(name, model, None, model.exact, reference, model.shape, {})
 
 
 def _of_matrix(
-    name: str, A: Any, sizes: tuple[int, ...] | None, boundary: str, rhs: Path | None
+    name: str, A: Any, sizes: tuple[int, ...] | None, boundary: str | None, rhs: Path | None
 ) -> System:
     """A matrix with the right-hand side of a file, or that of a random solution."""
     import numpy as np
 
     exact = np.random.default_rng(0).standard_normal(A.shape[0]) if rhs is None else None
     b = A @ exact if rhs is None else read_vector(rhs, A.shape[0], A.dtype)
-    told = None if sizes is None else boundary  # a graph has no sides
     grid = {"shape": sizes, "boundary": boundary}
-    return System(name, A, b, exact, "the exact solution", sizes or A.shape[:1], told, grid)
+    return System(name, A, b, exact, "the exact solution", sizes or A.shape[:1], grid)

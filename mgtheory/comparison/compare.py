@@ -29,11 +29,10 @@ from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import ROUNDED
 from mgtheory.multigrid.nullspace import left_nullspace, without
-from mgtheory.multigrid.options import Options
+from mgtheory.multigrid.options import PYAMG, Options
 from mgtheory.multigrid.setup import grid_operator
 from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.multigrid.transfer import coarse_size
-from mgtheory.problems.grids import check_boundary
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from mgtheory.smoothers import SMOOTHERS, Polynomial
@@ -70,8 +69,8 @@ def compare_smoothers(
     Parameters
     ----------
     problem
-        What is solved: a `Problem`, or a sparse matrix with the `shape` of its grid (`boundary`
-        is ``"dirichlet"`` by default), or with ``coarsening="pyamg"``. Fourier analysis needs
+        What is solved: a `Problem`, or a sparse matrix with the `shape` of its grid (its `boundary`
+        is found in A where it is not named), or with ``coarsening="pyamg"``. Fourier analysis needs
         constant coefficients; with others the two-grid factor is computed, up to 131,072 unknowns,
         and the bound, up to 32,768 (8,192 in 3D).
     families, degrees
@@ -127,7 +126,9 @@ def compare_smoothers(
     made, of = tuple(Row(**row) for row in rows), setting.on
     name = getattr(of, "name", f"a matrix of {b.size} rows")
     doubts = getattr(of, "doubts", ())
-    return SmootherComparison(name, of.shape, setting.axes, setting.constant, made, doubts)
+    sides = None if coarsening == PYAMG else str(of.boundary)
+    found = name, of.shape, setting.axes, setting.constant
+    return SmootherComparison(*found, made, doubts, sides)
 
 
 @dataclass(frozen=True)
@@ -178,11 +179,9 @@ class _Setting:
         """All of it; ValueError for an option that no smoother could be measured with."""
         asked = around["coarsening"]
         on: Problem | Level = problem
-        if isinstance(problem, Problem):
-            sides = problem.boundary
-        else:
+        if not isinstance(problem, Problem):
             on = grid_operator(problem, Options(axes=axes, coarsening=asked, **grid))
-            sides = check_boundary(grid.get("boundary", "dirichlet"))
+        sides = on.boundary
         same = isinstance(problem, Problem) and problem.equation.rediscretises
         rule = asked or ("rediscretise" if same else "galerkin")
         around = {**around, "coarsening": rule}

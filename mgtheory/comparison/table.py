@@ -95,7 +95,7 @@ class Row:
 @dataclass(frozen=True, repr=False)
 class SmootherComparison:
     """All rows and what follows from them; `doubts` says what in a matrix speaks against its
-    grid."""
+    grid, `boundary` what ends that, None for a graph."""
 
     problem: str
     shape: tuple[int, ...]
@@ -103,6 +103,7 @@ class SmootherComparison:
     constant: float | None
     rows: tuple[Row, ...]
     doubts: tuple[str, ...] = ()
+    boundary: str | None = None
 
     @property
     def winner(self) -> Row | None:
@@ -227,6 +228,7 @@ class SmootherComparison:
         return {
             "problem": self.problem,
             "shape": list(self.shape),
+            "boundary": self.boundary,
             "approximation_constant": self.constant,
             "axes": list(self.axes),
             "rows": [asdict(row) for row in self.rows],

@@ -162,6 +162,14 @@ class LocalCycle:
             counts.insert(0, tuple(n * (2 if j in axes else 1) for j, n in enumerate(counts[0])))
         self.__dict__.update(relaxations=tuple(pairs), counts=tuple(counts))
 
+    @functools.cached_property
+    def _of_size_1(self) -> tuple[Stencil, ...]:
+        """The stencils over a power of two: corrections are those of A times any number, but 1/Ahat
+        may leave the range of numbers near the frequency 0."""
+        size = float(np.abs(self.stencils[0].matrices).max()) or 1.0
+        unit = 2.0 ** max(math.floor(math.log2(size)), -1021)
+        return tuple((1.0 / unit) * stencil for stencil in self.stencils)
+
     @property
     def _around(self) -> dict[str, Any]:
         """What a family that is made for a cycle is to know of this one; of two smoothers neither
@@ -214,12 +222,12 @@ class LocalCycle:
         turns, order = self.harmonics(level)
         ahat, r, p = (
             harmonic_symbols(one, theta, turns, order)
-            for one in (stencil, self.R[level], self.P[level])
+            for one in (self._of_size_1[level], self.R[level], self.P[level])
         )
         doubled = theta * [2.0 if j in axes else 1.0 for j in range(self.dim)]
         coarse = self._coarse_correction(level + 1, doubled, removed)
         if self.shift:
-            beta = self.shift / np.abs(stencil.matrices).max()
+            beta = self.shift / np.abs(self._of_size_1[level].matrices).max()
             coarse = coarse + beta * np.eye(coarse.shape[-1])
         # its entries of what the harmonics are on the coarser grid: on a coarsened axis theta + 2
         # pi a / n_j is 2 theta + 2 pi a / (n_j / 2), a mod n_j / 2
@@ -244,8 +252,9 @@ class LocalCycle:
         return matrix
 
     def _coarse_correction(self, level: int, theta: Float, removed: bool) -> Complex:
-        """(I - M_l^gamma) A_l^-1 on the harmonics of level l, shape (F, m, m), m with channels."""
-        ahat = harmonic_symbols(self.stencils[level], theta, *self.harmonics(level))
+        """(I - M_l^gamma) A_l^-1 on the harmonics of level l, shape (F, m, m), m with channels; A
+        is the operator of `_of_size_1`."""
+        ahat = harmonic_symbols(self._of_size_1[level], theta, *self.harmonics(level))
         solved = whole(np.asarray(np.linalg.pinv(ahat, rcond=1e-12)) if removed else inverse(ahat))
         if level == self.levels - 1:  # M = 0
             return solved

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mgtheory._checks import check_unmasked
 from mgtheory.matrixfree.operators import as_grid
 from mgtheory.matrixfree.swept import SweptLevel, joined
 from mgtheory.matrixfree.tables import ADD, KEEP
@@ -174,6 +175,7 @@ class KernelLevel(SweptLevel):
     def fitted(self, given: ArrayLike, name: str, *, copy: bool = False) -> Array:
         """A real vector of shape (n,) or that of the grid as the kernels read it, float64 in the
         shape `grid`; the given array itself where that is possible."""
+        check_unmasked(given, name)
         array = np.asarray(given)
         if array.shape not in (self.shape, (self.size,)):
             raise ValueError(

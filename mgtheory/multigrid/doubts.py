@@ -34,28 +34,20 @@ LOOSELY = 100.0  # times the tolerance: more than a residual that is spread even
 UNEVEN, HOPELESS, MANY = 3.0, 1e8, 0.05
 
 
-def doubts(level: Level, boundary: Boundary, ends: Kinds) -> tuple[str, ...]:
-    """The sentences on level 0, of a bare matrix with these ends.
-
-    Raises
-    ------
-    ValueError
-        If no coarse grid fits: hardly any coupling is one of neighbours, or what couples them is
-        rounding beside the scales of the unknowns.
-    """
-    said = _about_order(level, boundary) or about_boundary(ends, level.shape, boundary)
-    return tuple(text for text in (said, _about_scales(level)) if text)
-
-
-def _about_order(level: Level, boundary: Boundary) -> str:
+def about_order(level: Level, named: Boundary | None) -> str:
     """If A couples unknowns that are no neighbours on the grid, its unknowns are in another order,
     or of another grid.
 
     Discretisations reach one point, those of high order two with smaller weights. Entries that are
     rounding beside the others of their row and column do not count; opposite ends are left to
     `about_boundary`.
+
+    Raises
+    ------
+    ValueError
+        If hardly any coupling is one of neighbours, so that no coarse grid fits.
     """
-    A, shape = level.A, level.shape
+    A, shape, around = level.A, level.shape, named is Boundary.PERIODIC
     if _reaches_one_point(level.exact, shape):
         return ""
     rows = np.repeat(np.arange(A.shape[0], dtype=A.indices.dtype), np.diff(A.indptr))
@@ -71,7 +63,7 @@ def _about_order(level: Level, boundary: Boundary) -> str:
         i, here = np.divmod(i, n)
         j, there = np.divmod(j, n)
         step = np.abs(there - here)
-        steps.append(np.minimum(step, n - step) if boundary is Boundary.PERIODIC else step)
+        steps.append(np.minimum(step, n - step) if around else step)
     reach, total = np.max(steps, axis=0), np.sum(steps, axis=0)
     far, near = reach > REACH, float(size[reach <= 1].sum() / size.sum())
     skipping = any(
@@ -81,9 +73,10 @@ def _about_order(level: Level, boundary: Boundary) -> str:
     if not (far.any() or skipping):
         return ""
     pairs = list(zip(steps, reversed(shape), strict=True))
-    around = np.all([(step <= 1) | (step == n - 1) for step, n in pairs], axis=0)
+    beside = np.all([(step <= REACH) | (step >= n - REACH) for step, n in pairs], axis=0)
     straight = np.any([(step == n - 1) & (total == step) for step, n in pairs], axis=0)
-    if far.any() and around[far].all() and straight[far].any():
+    # of trilinear elements with cubic cells no coupling is straight
+    if far.any() and beside[far].all() and (straight[far].any() or not (total == 1).any()):
         return ""
     what = (
         f"A does not couple neighbours on the grid {' x '.join(map(str, shape))}:"
@@ -124,7 +117,7 @@ def about_boundary(ends: Kinds, shape: Shape, boundary: Boundary) -> str:
         return (
             f"the rows of A sum to zero up to the boundary of the grid {grid} (axes {axes}): this"
             " looks like Neumann, also where other ends have other values; give"
-            " boundary='neumann'"
+            " boundary='neumann', or none"
         )
     if "around" in kinds and "free" not in kinds and boundary is not Boundary.PERIODIC:
         return (
@@ -139,9 +132,16 @@ def about_boundary(ends: Kinds, shape: Shape, boundary: Boundary) -> str:
     return ""
 
 
-def _about_scales(level: Level) -> str:
+def about_scales(level: Level) -> str:
     """If rows differ by factors from point to point, or the unknowns do: an interpolation between
-    neighbours takes them as alike."""
+    neighbours takes them as alike.
+
+    Raises
+    ------
+    ValueError
+        If what couples neighbours is rounding beside the scales of the unknowns, so that no coarse
+        grid fits.
+    """
     if level.rows is not None and _on_diagonal(level.A, level.shape):
         spread = np.ptp(np.log10(level.rows))
         return (
@@ -181,7 +181,7 @@ def about_penalties(level: Level, b: NDArray[Any], x: NDArray[Any], tol: float) 
     """If ||b - A x|| <= tol ||b|| says little of x, because ||b|| is that of rows which fix values
     by a penalty: in the others more is left of the residual that x has with these values alone.
     Else empty."""
-    A, fixed = level.A, level.fixed
+    A, fixed = level.A, level.fixed & (level.A.diagonal() != 0.0)
     if level.problem is not None or not fixed.any() or fixed.all():
         return ""
     values = np.where(fixed, b / np.where(fixed, A.diagonal(), 1.0), 0.0)
@@ -193,6 +193,18 @@ def about_penalties(level: Level, b: NDArray[Any], x: NDArray[Any], tol: float) 
         f"||b|| is that of {np.count_nonzero(fixed)} rows that fix values by a penalty, and in the"
         f" others {left / first:.0e} of the residual is left, not {tol:.0e}: take"
         f" tol={tol * part:.0e}, or rows that fix values without a penalty"
+    )
+
+
+def about_empty_rows(A: sp.csr_array, b: NDArray[Any]) -> str:
+    """If rows of A without entries have a right-hand side, which no x meets. Else empty."""
+    unmet = np.flatnonzero((np.diff(A.indptr) == 0) & (b.reshape(-1) != 0.0))
+    if not unmet.size:
+        return ""
+    left = float(np.linalg.norm(b.reshape(-1)[unmet]))
+    return (
+        f"{unmet.size} of A's rows are empty where b is not 0, the first is row {unmet[0]}, counted"
+        f" from 0: every x leaves {left:.2e} there"
     )
 
 

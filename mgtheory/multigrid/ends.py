@@ -23,7 +23,9 @@ EVEN = 1e-6  # by which a part entries that are rounded may differ
 BEYOND = {"free": 0.5, "robin": 0.5, "face": 0.5, "zero": 1.0}
 # such ends by what the sums of their rows have of the coupling from the next line: with the part s
 # values fall to 0 1/s mesh widths outwards
-PARTS = {"robin": (0.05, 0.5), "zero": (0.5, 1.5), "face": (1.5, np.inf)}
+PARTS = {"robin": (0.05, 0.65), "zero": (0.65, 1.5), "face": (1.5, np.inf)}
+# the boundary that such ends fit best, the first of them that there are
+FITTING = {"free": Boundary.NEUMANN, "around": Boundary.PERIODIC, "robin": Boundary.NEUMANN}
 HALF = 0.35, 0.71  # parts that are nearer to 1/2 than to 1/4 or to 1
 
 Kinds = dict[tuple[int, int], str]
@@ -33,7 +35,7 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
     """What A has at each end of each axis, by (axis, 0 or -1): ``around``, a coupling to the
     opposite end; ``free``, rows that sum to what those beside them do; ``zero``, rows that lack the
     coupling that those beside them have; ``face``, where they lack twice as much or more;
-    ``robin``, where less than half; or ``other``, as where some rows fix the values.
+    ``robin``, where less than 0.65 of it; or ``other``, as where some rows fix the values.
 
     An axis of few unknowns, or along which A does not couple, has no entry.
     """
@@ -78,17 +80,18 @@ def inside_of_fixed_lines(A: sp.csr_array, shape: Shape) -> tuple[slice, ...]:
 
 
 def fitting_boundary(kinds: Kinds) -> Boundary:
-    """The boundary that does not contradict any of these ends."""
+    """The boundary that none of these ends contradicts."""
     found = set(kinds.values())
-    if found & {"free", "robin"}:
-        return Boundary.NEUMANN
-    return Boundary.PERIODIC if "around" in found else Boundary.DIRICHLET
+    for kind, boundary in FITTING.items():
+        if kind in found:
+            return boundary
+    return Boundary.DIRICHLET
 
 
-def ends_of_axes(level: Level, kinds: Kinds, boundary: Boundary) -> tuple[Ends, ...]:
-    """Where the axes of level 0 end; as the boundary has it where A does not say so."""
-    known = Ends.of(boundary)
-    free = 1.0 if boundary is Boundary.DIRICHLET else 0.5
+def ends_of_axes(level: Level, kinds: Kinds) -> tuple[Ends, ...]:
+    """Where the axes of level 0 end; as its boundary has it where A does not say so."""
+    known = Ends.of(level.boundary)
+    free = 1.0 if level.boundary is Boundary.DIRICHLET else 0.5
     found = []
     for j in range(len(level.shape)):
         both = [kinds.get((j, end)) for end in (0, -1)]
@@ -97,18 +100,18 @@ def ends_of_axes(level: Level, kinds: Kinds, boundary: Boundary) -> tuple[Ends, 
         elif both == ["around"] * 2:
             found.append(Ends.of(Boundary.PERIODIC))
         else:
-            first, last = (
-                0.0 if _halved(level, j, end) else BEYOND.get(str(kind), free)
-                for end, kind in zip((0, -1), both, strict=True)
-            )
-            found.append(Ends(first, last, odd=(both[0] == "face", both[1] == "face")))
+            nodes = [_halved(level, j, end) for end in (0, -1)]
+            sides = list(zip(nodes, both, strict=True))
+            first, last = (0.0 if node else BEYOND.get(str(kind), free) for node, kind in sides)
+            odd = [kind == "face" or (node and kind == "zero") for node, kind in sides]
+            found.append(Ends(first, last, odd=(odd[0], odd[1])))
     return tuple(found)
 
 
 def _halved(level: Level, axis: int, end: int) -> bool:
     """Whether the couplings along an end are half of those along the line beside it, as far as they
     do not change so inside."""
-    S, n = level.balanced, level.shape[axis]
+    S, n = level.in_phase, level.shape[axis]
     places = np.moveaxis(np.arange(level.size).reshape(level.shape), axis, 0).reshape(n, -1)
     lines = places[:3] if end == 0 else places[:-4:-1]
     sizes = [_along(S, line) for line in lines]

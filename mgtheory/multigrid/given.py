@@ -11,9 +11,15 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
-from mgtheory._checks import FLOATING, check_finite
-from mgtheory.multigrid.nullspace import find_nullspace, rounded_image
+from mgtheory._checks import FLOATING, check_finite, check_unmasked
+from mgtheory.multigrid.nullspace import (
+    find_nullspace,
+    relative_image,
+    rounded_image,
+    singular_below,
+)
 from mgtheory.multigrid.options import PYAMG, Options
+from mgtheory.multigrid.phases import Phases
 from mgtheory.problems.catalogue import poisson
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape
 from mgtheory.problems.problem import Problem
@@ -27,20 +33,19 @@ SINGLE, FAR = 1e6, 1e15
 @dataclass(frozen=True, eq=False)
 class Given:
     """A as a canonical CSR array, the grid's shape and its boundary, of a problem or of a bare
-    matrix (`problem` is None); the type of the cycle; and what was asked for A's nullspace, as in
-    `mgtheory.multigrid.options.Options`."""
+    matrix (`problem` is None), whose boundary is None where A is to say it; the type of the cycle;
+    and what was asked for A's nullspace, as in `mgtheory.multigrid.options.Options`."""
 
     A: sp.csr_array
     shape: Shape
-    boundary: Boundary
+    boundary: Boundary | None
     problem: Problem | None
     work: np.dtype[Any]
     asked_nullspace: Any
 
     @classmethod
     def of(cls, problem: Any, options: Options) -> Self:
-        """Of a problem, or of a bare matrix with the options' shape and boundary (Dirichlet by
-        default).
+        """Of a problem, or of a bare matrix with the options' shape and boundary.
 
         Raises
         ------
@@ -50,6 +55,7 @@ class Given:
         """
         if isinstance(problem, Problem):
             shape, kind = problem.shape, problem.boundary
+            sides: Boundary | None = kind
             checks: list[tuple[str, Any, Any, Callable[[Any], Any]]] = [
                 ("shape", options.shape, shape, lambda s: check_shape(s, kind)),
                 ("boundary", options.boundary, kind, check_boundary),
@@ -70,8 +76,9 @@ class Given:
                     "a bare matrix needs its grid's shape; one without a grid, such as a graph's,"
                     " takes coarsening='pyamg'"
                 )
-            kind = check_boundary("dirichlet" if options.boundary is None else options.boundary)
-            shape = check_shape(A.shape[0] if sizes is None else sizes, kind)
+            sides = None if options.boundary is None else check_boundary(options.boundary)
+            sizes = A.shape[0] if sizes is None else sizes
+            shape = check_shape(sizes, sides or Boundary.DIRICHLET)
             if A.shape[0] != int(np.prod(shape)):
                 raise ValueError(
                     f"A has {A.shape[0]} rows, the grid {shape} has {int(np.prod(shape))} unknowns"
@@ -82,12 +89,18 @@ class Given:
                     " Problem)"
                 )
         work = check_work(A, options.dtype, model)
-        return cls(A, shape, kind, model, work, options.nullspace)
+        return cls(A, shape, sides, model, work, options.nullspace)
 
     @cached_property
     def nullspace(self) -> Any:
         """An orthonormal basis of A's nullspace, shape (n, m), or None."""
-        return find_nullspace(self.A, self.problem, self.asked_nullspace)
+        found = find_nullspace(self.A, self.problem, self.asked_nullspace)
+        automatic = isinstance(self.asked_nullspace, str) and self.problem is None
+        if found is None and automatic and (phases := Phases.of(self.A, self.shape)) is not None:
+            basis = phases.smoothest().astype(self.A.dtype)
+            below = singular_below(self.A) * self.A.shape[0] ** 0.5  # products of many phases
+            return basis if relative_image(self.A, basis) <= below else None
+        return found
 
     @cached_property
     def on_constants(self) -> float:
@@ -106,6 +119,7 @@ def check_matrix(A: Any) -> sp.csr_array:
     ValueError
         If A is not a sparse square matrix with finite entries of a supported type.
     """
+    check_unmasked(A, "A")
     if not sp.issparse(A):
         made = ", as scipy.sparse.csr_array(A) makes one" if isinstance(A, np.ndarray) else ""
         raise ValueError(f"A is a {type(A).__name__}, must be a sparse array or matrix{made}")

@@ -13,7 +13,8 @@ with many times.
   nothing.
 * **Interpolation.** Linear for constant stencils. Where coefficients vary and the grids are nested
   it follows the entries of A (`mgtheory.multigrid.blackbox`): V(1,1) then has the factor 0.13 on
-  ``jump2d``, with linear interpolation 0.42.
+  ``jump2d``, with linear interpolation 0.42. Where the couplings of a Hermitian matrix have phases,
+  as in a magnetic field, transfers follow them (`mgtheory.multigrid.phases`).
 * **Smoother.** By default Chebyshev of the first kind on the level's high frequencies, once before
   and once after, of degree 2 on the finest level and of one more on each coarser one, up to 6;
   where a real A is not symmetric the GMRES polynomial of the level, of degree 3 and more: see
@@ -40,7 +41,7 @@ from mgtheory._html import html_table
 from mgtheory.multigrid.aggregates import Aggregates
 from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
-from mgtheory.multigrid.doubts import about_penalties
+from mgtheory.multigrid.doubts import about_empty_rows, about_penalties
 from mgtheory.multigrid.given import Given, same_matrix
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import Plan, Stop, norm
@@ -223,6 +224,8 @@ class Hierarchy(GridHierarchy):
         said = [nearly_singular(found.x, self.given.on_constants, singular_below(A))]
         if found.reason is Reason.INCOMPATIBLE:
             said.append(barely_singular(A, self.nullspace))
+        if found.reason is Reason.STAGNATED:
+            said.append(about_empty_rows(A, np.asarray(b) * stop.unit))
         left = found.residual_norms[-1] / stop.unit
         if found.reason in (Reason.STAGNATED, Reason.DIVERGED) and np.isfinite(left):
             floor = rounding_floor(A, found.x)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from mgtheory.multigrid.applied import smoothing
 from mgtheory.multigrid.options import Options
+from mgtheory.multigrid.phases import Phases
 from mgtheory.multigrid.smoothings import Smoothing
-from mgtheory.problems.grids import Ends, Shape
+from mgtheory.problems.grids import Boundary, Ends, Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import (
     VARIES,
@@ -63,10 +64,10 @@ class Level:
         The interpolation of full multigrid, or what makes it, a `functools.partial`.
     shape, axes
         Unknowns per axis, and the axes that are coarsened from here.
-    ends, even
-        Where the axes of the grid end; of level 0 whether A is one stencil with a real symbol but
-        for its ends: then interpolation is linear, as Fourier analysis has it, on Galerkin levels
-        too.
+    boundary, ends, even
+        What ends the axes of the grid, as it is named or else fits A, and where each of them ends;
+        of level 0 whether A is one stencil with a real symbol but for its ends: then interpolation
+        is linear, as Fourier analysis has it, on Galerkin levels too.
     pre, post, pre_count, post_count
         Smoothings before and after the coarse-grid correction, and how many of each.
     interval
@@ -80,8 +81,9 @@ class Level:
         a/b of the interval [a, b] to damp, where no grid says it.
     tensor
         A as a sum of tensor products, where its stencil is constant; else None.
-    rows
-        The scales s_i of A's rows, shape (n,), where they have their own; else None.
+    rows, phases
+        The scales s_i of A's rows, shape (n,), where they have their own, and the phases of its
+        couplings; else None.
     solve
         r -> A^-1 r on the coarsest level; None on the others.
     observe
@@ -112,6 +114,7 @@ class Level:
     post: Smoothing | None = None
     pre_count: int = 0
     post_count: int = 0
+    boundary: Boundary = Boundary.DIRICHLET
     ends: tuple[Ends, ...] = ()
     even: bool = False
     reference: Level | None = None
@@ -119,6 +122,7 @@ class Level:
     damped: float | None = None
     tensor: TensorForm | None = None
     rows: NDArray[np.float64] | None = None
+    phases: Phases | None = None
     problem: Problem | None = None
     solve: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     observe: Callable[[Any, NDArray[Any], NDArray[Any]], None] | None = None
@@ -251,8 +255,18 @@ class Level:
 
     @cached_property
     def balanced(self) -> sp.csr_array:
-        """A without the scales of its rows: what a coarse grid is made for."""
+        """A without the scales of its rows."""
         return self.A if self.rows is None else sp.csr_array((1.0 / self.rows)[:, None] * self.A)
+
+    @cached_property
+    def in_phase(self) -> sp.csr_array:
+        """A without the scales of its rows and the phases of its couplings, of that sign with which
+        its diagonal is positive, and of real type where it is real: what a coarse grid is made
+        for."""
+        S = self.balanced if self.phases is None else self.phases.without(self.balanced)
+        if np.iscomplexobj(S.data) and not S.data.imag.any():
+            S = sp.csr_array(S.real)
+        return -S if S.diagonal().real.sum() < 0.0 else S
 
     @cached_property
     def fixed(self) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from mgtheory._checks import check_unmasked
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra.bounds import row_sums
 from mgtheory.spectra.symmetry import couplings, symmetriser
@@ -40,6 +41,7 @@ def find_nullspace(A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str 
         return _constants_of_parts(A) if singular else None
     if nullspace is None:
         return None
+    check_unmasked(nullspace, "nullspace")
     given = (
         np.asarray(nullspace).reshape(n, -1)
         if np.size(nullspace) % n == 0 and np.size(nullspace)
@@ -160,15 +162,16 @@ def singular_below(A: sp.csr_array) -> float:
 
 
 def coarse_nullspace(basis: Any, restrictions: Sequence[Any], dtype: Any) -> Any:
-    """The nullspace on the coarsest level: the constants for the constants, else what R makes of
-    the basis."""
+    """The nullspace on the coarsest level: the constants for the constants, also where they follow
+    phases, else what R makes of the basis."""
     if basis is None:
         return None
     coarse = basis.astype(dtype)
     for R in restrictions:
         coarse = (R.tocsr() if sp.issparse(basis) else R) @ coarse
     if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
-        coarse = np.ones_like(coarse)
+        sizes = np.abs(coarse)  # R makes more or less of them beside the ends
+        coarse = np.divide(coarse, sizes, out=np.ones_like(coarse), where=sizes > 0.0)
     return orthonormal(coarse)
 
 

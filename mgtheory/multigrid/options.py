@@ -105,11 +105,12 @@ class Options:
     Parameters
     ----------
     shape, boundary
-        Unknowns per axis (C order) and boundary of a bare matrix or stencil, ``"dirichlet"`` by
-        default; a problem has its own. `mgtheory.Hierarchy.doubts` says where A looks like another;
-        else each end of a matrix's axes is taken as A has it, ``"neumann"`` where any is free.
-        Lines at the ends whose rows fix values, as those of the identity do, are the nodes beyond
-        the ends of the others' grid, whose boundary A alone says.
+        Unknowns per axis (C order) and boundary of a bare matrix or stencil; a problem has its own.
+        Each end of a matrix's axes is taken as A has it. A boundary that is named is that of ends
+        of which A says nothing, and of all where A looks like another (``"neumann"`` where any end
+        is free), which `mgtheory.Hierarchy.doubts` says. Lines at the ends whose rows fix values,
+        as those of the identity do, are the nodes beyond the ends of the others' grid, whose
+        boundary A alone says.
     smoother, degree
         A family's name with its degree, a name of `mgtheory.smoothers.SMOOTHERS`, a
         `ResidualPolynomial` or `InitialCoefficients` (for BA on the finest level; converted for the

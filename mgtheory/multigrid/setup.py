@@ -14,54 +14,21 @@ from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.aggregates import Aggregates, aggregates, pseudo_inverse
 from mgtheory.multigrid.coarse import DENSE, DirectSolver
-from mgtheory.multigrid.doubts import JUMP, about_boundary, about_symmetry, doubts, row_scales
-from mgtheory.multigrid.ends import (
-    ends_of_axes,
-    fitting_boundary,
-    inside_of_fixed_lines,
-    kinds_of_ends,
-    stencil_inside,
-)
+from mgtheory.multigrid.doubts import JUMP
+from mgtheory.multigrid.ends import inside_of_fixed_lines
+from mgtheory.multigrid.finest import finest, make_level
+from mgtheory.multigrid.galerkin import galerkin, tidied
 from mgtheory.multigrid.given import Given
-from mgtheory.multigrid.level import STORED, Level, diagonal_storage
+from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, PYAMG, Options
+from mgtheory.multigrid.phases import Phases, nearest_points
 from mgtheory.multigrid.transfer import TensorOperator
-from mgtheory.problems.grids import Ends, Shape, choose_axes
+from mgtheory.problems.grids import Shape, choose_axes
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.symbols import complex_symbols
-from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings, entries
-from mgtheory.spectra.symmetry import row_maxima
 
 COARSEST = 64  # unknowns of the coarsest level by default
-
-
-def make_level(
-    A: sp.csr_array,
-    shape: Shape,
-    work: np.dtype[Any],
-    tensor: TensorForm | None,
-    problem: Problem | None,
-    finer: Level | None = None,
-    ends: tuple[Ends, ...] = (),
-) -> Level:
-    """The level of a matrix, stored as it is applied fastest: by diagonals straight from the tensor
-    form where there is one."""
-    known = None if tensor is None else tensor.todia(A.dtype)
-    if known is None or known.data.size > STORED * A.nnz + 64:
-        known = diagonal_storage(A)
-    return Level(
-        0 if finer is None else finer.index + 1,
-        A,
-        shape,
-        known,
-        known.astype(work, copy=False),
-        reference=None if finer is None else finer.finest,
-        tensor=tensor,
-        problem=problem,
-        ends=ends if finer is None else finer.ends,
-    )
 
 
 @dataclass(frozen=True)
@@ -106,51 +73,9 @@ class Coarsening:
             )
         return levels
 
-    def finest(self, *, fixed: bool = True) -> Level:
-        """Level 0, with its tensor form where the stencil is constant. In a bare matrix that is
-        recognised; where it is not, the grid may be wrong, or rows be `fixed`."""
-        A, shape, problem = self.given.A, self.given.shape, self.given.problem
-        ends = transfer.sides(self.given.boundary, len(shape))
-        if problem is not None:
-            tensor = problem.equation.form(shape)
-            level = make_level(A, shape, self.given.work, tensor, problem, ends=ends)
-            level.even = problem.stencil is not None and complex_symbols(problem.stencil) is None
-            return level
-        tensor = recognise(A, shape, self.given.boundary)
-        level = make_level(A, shape, self.given.work, tensor, None, ends=ends)
-        if tensor is None:
-            level.rows = row_scales(level)
-            if self.transfers is None:  # else it need not be a grid
-                level.inside = self._inside(level) if fixed else None
-                self._look_at_ends(level)
-            if level.inside is None:
-                level.doubts += about_symmetry(level)
-        return level
-
-    def _look_at_ends(self, level: Level) -> None:
-        """Where the grid of a bare matrix ends, and what speaks against it; as the boundary has it
-        where A contradicts that. Beyond lines that are fixed the grid has ended."""
-        if level.inside is not None:
-            level.ends, level.doubts = level.inside.ends, level.inside.doubts
-            return
-        boundary, kinds = self.given.boundary, kinds_of_ends(level.balanced, level.shape)
-        level.doubts = doubts(level, boundary, kinds)
-        if about_boundary(kinds, level.shape, boundary):
-            return
-        own, level.ends = level.ends, ends_of_axes(level, kinds, boundary)
-        level.even = level.ends != own and stencil_inside(level.balanced, level.shape) is not None
-
-    def _inside(self, level: Level) -> Level | None:
-        """What `Level.inside` is of level 0; of the boundary of such a grid A alone knows."""
-        part = inside_of_fixed_lines(level.balanced, level.shape)
-        places = np.arange(level.size).reshape(level.shape)[part]
-        if places.shape == level.shape:
-            return None
-        index = places.reshape(-1)
-        A, S = (sp.csr_array(M[index][:, index]) for M in (level.A, level.balanced))
-        boundary = fitting_boundary(kinds_of_ends(S, places.shape))
-        given = replace(self.given, A=A, shape=places.shape, boundary=boundary)
-        return replace(self, given=given).finest(fixed=False)
+    def finest(self) -> Level:
+        """Level 0; a grid's, unless its transfers are the user's own or PyAMG's."""
+        return finest(self.given, grid=self.transfers is None)
 
     @cached_property
     def transfers(self) -> Any:
@@ -192,11 +117,15 @@ class Coarsening:
             A = tidied(self.transfers.operator(level.index + 1), level)
         else:
             A = galerkin(level) if again is None else again.equation.operator(shape)
-        if not level.own_transfers:  # in the real type of the cycle
-            real = np.zeros(0, dtype=level.operator.dtype).real.dtype
-            level.P, level.R = level.P.astype(real), level.R.astype(real)
+        work = level.operator.dtype
+        if not level.own_transfers:  # in the type of the cycle, mostly the real one
+            kind = work if level.phases is not None else np.zeros(0, dtype=work).real.dtype
+            level.P, level.R = level.P.astype(kind), level.R.astype(kind)
         problem = None if again is None else replace(again, shape=shape)
-        return make_level(A, shape, level.operator.dtype, tensor, problem, level)
+        coarse = make_level(A, shape, work, tensor, problem, level)
+        if level.phases is not None:
+            coarse.phases = level.phases.on(nearest_points(level.shape, shape, level.ends), shape)
+        return coarse
 
     def _next_inside(self, level: Level, inside: Level) -> Level | None:
         """The next coarser level of the unknowns inside fixed lines, which themselves have none."""
@@ -255,7 +184,7 @@ class Coarsening:
         """Halve the chosen axes."""
         fine = level.shape
         known = len(level.ends) == len(fine)  # own transfers may have changed the number of axes
-        ends = transfer.sides(level.ends if known else self.given.boundary, len(fine))
+        ends = transfer.sides(level.ends if known else level.boundary, len(fine))
         ends = level.ends = tuple(e.paired(n) for e, n in zip(ends, fine, strict=True))
         chosen = choose_axes(self._couplings(level), fine, self.options.axes)
         coarse = tuple(
@@ -277,6 +206,10 @@ class Coarsening:
                 R = sp.csr_array(P.T) * transfer.weight(fine, coarse, ends)
             if not smooth:
                 level.lift = P  # the solution has kinks where the coefficient jumps
+        if level.phases is not None:
+            at = nearest_points(fine, coarse, ends)
+            P, R = level.phases.followed(P, at), level.phases.followed(R.T, at).conj().T
+            level.lift = partial(_followed, level.lift, level.phases, at)
         if level.tensor is None:
             P, R = _for_rows(level, P, R)
         level.P, level.R, level.own_transfers = P, R, False
@@ -301,13 +234,13 @@ class Coarsening:
         try:
             if not nested and self.options.restriction != "full":
                 coarse = uniform  # refused: other restrictions need nested grids too
-            P = blackbox.blackbox(level.balanced, fine, coarse, ends)
+            P = blackbox.blackbox(level.in_phase, fine, coarse, ends)
         except blackbox.NoInterpolation as reason:
             if asked == BLACKBOX:
                 raise
             level.notes += (f"{reason}; interpolation is linear",)
             return None
-        smooth = not _jumps(level.balanced, fine)
+        smooth = not _jumps(level.in_phase, fine)
         if not nested and smooth and asked != BLACKBOX:
             level.notes += (
                 f"black-box interpolation needs nested grids, or coefficients that jump, got {fine}"
@@ -323,8 +256,8 @@ class Coarsening:
         if self.given.problem is not None and self.given.problem.polynomial is not None:
             return self.given.problem.couplings(level.shape)
         finest = level.finest
-        as_given = finest.ends == transfer.sides(self.given.boundary, len(finest.shape))
-        A = level.exact if level.rows is None else level.balanced
+        as_given = finest.ends == transfer.sides(finest.boundary, len(finest.shape))
+        A = level.exact if level.rows is None and level.phases is None else level.in_phase
         return couplings(A, level.shape, reach=1 if as_given else 2)
 
 
@@ -338,7 +271,7 @@ def grid_operator(A: Any, options: Options) -> Problem | Level:
     if level.stencil is None or rule.transfers is not None:
         rule.next(level)
         return level
-    name, boundary = f"a matrix of {level.size} rows", str(given.boundary)
+    name, boundary = f"a matrix of {level.size} rows", str(level.boundary)
     return Problem.from_stencil(level.stencil, given.shape, boundary=boundary, name=name)
 
 
@@ -367,6 +300,11 @@ def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
     if not kept.all():  # whose residual would be a penalty times what the lift gives them
         level.lift = P = sp.csr_array(kept[:, None] * sp.csr_array(P.tocsr()))
     return P, sp.csr_array(sp.csr_array(R.tocsr()) * weights[None, :])
+
+
+def _followed(lift: Any, phases: Phases, coarse: Any) -> Any:
+    """An interpolation of full multigrid that follows the phases."""
+    return phases.followed(lift() if isinstance(lift, partial) else lift, coarse)
 
 
 def _product(E: TensorOperator, T: Any) -> Any:
@@ -411,35 +349,3 @@ def _interval(level: Level) -> tuple[float, float] | None:
         return None
     of = problem.smoothing_interval
     return of(level.axes, shape=level.shape).a, of(shape=level.shape).b
-
-
-def galerkin(level: Level) -> sp.csr_array:
-    """R A P as a CSR array in A's type."""
-    R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
-    return tidied(sp.csr_array(R @ level.A @ P), level)
-
-
-def tidied(coarse: sp.csr_array, level: Level) -> sp.csr_array:
-    """A coarse operator R A P of a level without what is rounding beside the other entries of its
-    row and its column, or beside what the row is made of, and without empty rows; it may be
-    changed."""
-    coarse.sum_duplicates()  # abs() would, and move the entries
-    alone = np.diff(coarse.indptr) == 1
-    if alone.any():  # of a part of a graph that is a single aggregate A leaves but rounding
-        R, P = (abs(sp.csr_array(T.tocsr())) for T in (level.R, level.P))
-        made_of = sp.csr_array(R.multiply(P.T)) @ np.abs(level.A.diagonal())
-        alone &= row_maxima(coarse) <= 50.0 * np.finfo(level.A.dtype).eps * made_of
-        coarse.data[np.repeat(alone, np.diff(coarse.indptr))] = 0.0
-    sizes = np.abs(coarse.data)
-    small = np.flatnonzero(sizes <= 1e-14 * np.max(sizes, initial=0.0))
-    if small.size:
-        largest = row_maxima(coarse)
-        rows, columns = np.searchsorted(coarse.indptr, small, "right") - 1, coarse.indices[small]
-        rounding = sizes[small] <= 1e-14 * np.minimum(largest[rows], largest[columns])
-        coarse.data[small[rounding]] = 0.0
-        coarse.eliminate_zeros()
-    empty = np.diff(coarse.indptr) == 0
-    if empty.any():  # every fine unknown around has a fixed value: nothing arrives here
-        coarse = sp.csr_array(coarse + sp.diags_array(empty * np.max(sizes, initial=1.0)))
-    coarse.sort_indices()
-    return coarse.astype(level.A.dtype)

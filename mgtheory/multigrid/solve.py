@@ -125,7 +125,8 @@ def rounding_floor(A: Any, x: NDArray[Any]) -> float:
     if not 0.0 < unit < np.inf:
         return 0.0
     # the squares of an x beside a large A may leave the range
-    return float(max(np.finfo(v.dtype).eps for v in (x, A))) * largest * unit * norm(x / unit)
+    inexact = (v.dtype for v in (x, A) if v.dtype.kind in "fc")  # whole numbers are exact
+    return float(max(np.finfo(kind).eps for kind in inexact)) * largest * unit * norm(x / unit)
 
 
 def in_cycle_type(

@@ -16,7 +16,7 @@ periodic   i h                 1/n        wraps                     4/h^2 sin^2(
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -42,7 +42,9 @@ class Ends:
     """Where an axis ends, in mesh widths from its `first` and its `last` unknown outwards: 1 where
     the next node has the value 0, 1/2 beside a cell, 0 where the unknown lies at the end itself;
     `around` where the first unknown follows the last; `odd` where the face of the first or of the
-    last cell has the value 0: beyond a face values are even, beyond such a one odd."""
+    last cell has the value 0: beyond a face values are even, beyond such a one odd. A node at the
+    end is `odd` where values fall to 0 not far beyond it, which counts where it is taken for a
+    cell."""
 
     first: float
     last: float
@@ -62,13 +64,15 @@ class Ends:
         known = [str(boundary) for boundary, ends in _ENDS.items() if ends == self]
         names = {0.0: "free-node", 0.5: "cell", 1.0: "zero-node"}
         both = zip((self.first, self.last), self.odd, strict=True)
-        return (*known, "/".join("zero-face" if odd else names[end] for end, odd in both))[0]
+        return (*known, "/".join("zero-face" if odd and end else names[end] for end, odd in both))[
+            0
+        ]
 
     def paired(self, n: int) -> Ends:
         """Those that n unknowns are coarsened with: an odd number of intervals between free nodes
         has no half, but as many cells as nodes have."""
         free = self.first == self.last == 0.0
-        return _ENDS[Boundary.NEUMANN] if free and n % 2 == 0 else self
+        return replace(_ENDS[Boundary.NEUMANN], odd=self.odd) if free and n % 2 == 0 else self
 
     @property
     def at_nodes(self) -> bool:

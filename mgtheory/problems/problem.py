@@ -18,7 +18,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_array, check_axes, check_finite, check_name
+from mgtheory._checks import check_array, check_axes, check_finite, check_name, check_unmasked
 from mgtheory.problems import grids, manufactured, tensor
 from mgtheory.problems.equation import Equation, StencilEquation
 from mgtheory.problems.grids import Boundary, Shape
@@ -279,6 +279,7 @@ class Problem:
         if self.exact is None:
             raise ValueError(f"{self.name}: the exact solution is not known")
         check_name(norm, ("max", "l2"), "norm")
+        check_unmasked(x, "x")
         values = np.asarray(x)
         if values.shape not in (self.exact.shape, (self.exact.size, 1), self.shape):
             raise ValueError(

@@ -136,7 +136,7 @@ def recognise(A: sp.csr_array, shape: Shape, boundary: Boundary) -> TensorForm |
     dim, middle = len(shape), tuple(n // 2 for n in shape)
     columns, values = _row(A, int(np.ravel_multi_index(middle, shape)))
     steps = np.stack(np.unravel_index(columns, shape)) - np.array(middle)[:, None] + 1
-    if steps.min() < 0 or steps.max() > 2:
+    if not columns.size or steps.min() < 0 or steps.max() > 2:
         return None
     stencil = np.zeros((3,) * dim)
     stencil[tuple(steps)] = values

@@ -271,10 +271,11 @@ def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:
 
 def fixed_values(A: sp.csr_array) -> NDArray[np.bool_]:
     """Where a row fixes a value, as one of the identity or with a penalty does: its couplings are
-    less than `FIXED` of those in most rows that have any, beside its diagonal."""
+    less than `FIXED` of those in most rows that have any, beside its diagonal; and empty rows,
+    which leave a value as it is."""
     ratio = coupling_ratio(A)
     usual = float(np.median(ratio[ratio > 0.0])) if ratio.any() else 0.0
-    return np.asarray(ratio < FIXED * min(1.0, usual))
+    return np.asarray((ratio < FIXED * min(1.0, usual)) | (np.diff(A.indptr) == 0))
 
 
 def quick_ritz(

@@ -114,9 +114,9 @@ def compare_smoothers(
         needs_shape=coarsening != "pyamg",
         otherwise="--coarsening pyamg",
     )
-    problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
+    problem = str(matrix or problem or options.MODEL)
     if A is None:
-        model = options.model_problem(problem, n, SIZE, sides)
+        model = options.model_problem(problem, n, SIZE, boundary or options.SIDES)
         backends.check_size(model, backend)
         sizes = model.shape
     else:
@@ -142,10 +142,9 @@ def compare_smoothers(
         )
     rows = tuple(replace(row, refused=worded(row.refused)) for row in result.rows)
     result = replace(result, rows=rows, doubts=tuple(map(worded, result.doubts)))
-    told = sides if A is None or sizes is not None else None  # a graph has no sides
     asked = {"cycle": cycle, "pre": pre, "post": post, "backend": backend}
-    document = {**result.to_dict(), **asked, "problem": problem, "boundary": told}
-    where = (problem, " x ".join(map(str, result.shape)), told)
+    document = {**result.to_dict(), **asked, "problem": problem}
+    where = (problem, " x ".join(map(str, result.shape)), result.boundary)
     title = ", ".join([*filter(None, where), f"{cycle}({pre},{post})", f"backend {backend}"])
     if report is not None:
         from figures.page.comparing import comparison_page

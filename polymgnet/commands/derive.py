@@ -40,8 +40,8 @@ def derive(
         str | None,
         option(
             "--boundary KIND",
-            "Of the model problem or the matrix with --shape: dirichlet (the default), neumann or"
-            " periodic.",
+            "Of the model problem or the matrix with --shape: dirichlet, neumann or periodic; by"
+            " default dirichlet, of a matrix as it has it.",
         ),
     ] = None,
     matrix: Matrix = None,

@@ -157,7 +157,7 @@ def solve(
         write_atomically(out, lambda file: np.save(file, solution.x))
     document = {
         "problem": system.name,
-        "boundary": system.boundary,
+        "boundary": system.boundary(hierarchy),
         "shape": system.shape,
         "unknowns": solution.x.size,
         "family": label,

@@ -98,6 +98,10 @@ def test_functions_on_a_grid():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (
+            lambda: check_vector(np.ones((4, 2)), 4, float, "b"),
+            r"b has shape \(4, 2\), must be \(4,\); give one column at a time",
+        ),
         (lambda: check_whole(2, "n", 3), "n is 2, must be a whole number from 3 on"),
         (lambda: check_whole(2.0, "n", 0), "n is 2.0"),
         (lambda: check_whole(True, "n", 0), "n is True"),

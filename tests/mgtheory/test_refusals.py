@@ -72,7 +72,7 @@ NEVER = ["x", {}, object(), ["a"], [[1, 2], [3]]]  # right for nothing that is a
 COUNTS = [*NEVER, None, [], [1, 2], -1, 1.5, float("nan"), float("inf"), True, np.array([1, 2])]
 # where a number > 0 is asked for
 NUMBERS = [*NEVER, None, [], float("nan"), -1.0, 1j, np.array([1.0, 2.0])]
-ARRAYS = [*NEVER, None, np.array(["a"])]
+ARRAYS = [*NEVER, None, np.array(["a"]), np.ma.array([2.0, 3.0], mask=[True, False])]
 OBJECTS = [*NEVER, None, 3, np.ones(2)]
 NO_OPERATORS = [
     *(None, -1, 0, np.nan, 1j, (2, 1), (np.nan, 1), [], [np.nan, 1.0], 1j * np.ones(1)),
@@ -385,3 +385,19 @@ def test_every_wrong_value_is_refused_in_one_line(name):
         assert message
         assert "\n" not in message, (value, message)
         assert not any(words in message for words in FOREIGN), (value, message)
+
+
+@pytest.mark.parametrize("backend", ["sparse", "stencil"])
+def test_masked_entries_are_refused(backend):
+    """What stands below a mask would count; a masked array without one is an array."""
+    problem = poisson((7, 7))
+    masked = np.ma.masked_less(problem.grid[0] + 0.0 * problem.grid[1], 0.2).ravel()
+    for name in ("b", "x0"):
+        with pytest.raises(ValueError, match=f"{name} is a masked array, 7 of its 49 entries"):
+            solve(problem, backend=backend, **{name: masked})
+    with pytest.raises(ValueError, match="the coefficient is a masked array, 2 of its 9 entries"):
+        solve(poisson((7, 7), coefficient=lambda x, y: np.ma.masked_less(x, 0.2)), backend=backend)
+    filled = np.ma.array(problem.b)
+    found, expected = (solve(problem, backend=backend, b=b).x for b in (filled, problem.b))
+    np.testing.assert_array_equal(found, expected)
+    assert not isinstance(found, np.ma.MaskedArray)

@@ -56,6 +56,39 @@ def test_solve(document, files, kind):
     assert document("solve", *words, "--tol", "1e-10", "--krylov", "cg")["error"] < 1e-8
 
 
+def test_the_boundary_is_that_of_the_matrix(document, files, alone):
+    """Unless one is named: a Neumann matrix left 0.8 of the error in each cycle, taken for zero
+    values, with a warning."""
+    A = poisson((64, 64), boundary="neumann").A
+    sp.save_npz(files / "free.npz", A)
+    words = ("--matrix", files / "free.npz", "--shape", "64x64")
+    found = document("solve", *words)
+    assert (found["boundary"], found["warnings"]) == ("neumann", [])
+    assert found["iterations"] <= 9
+    few = ("--family", "chebyshev", "--degrees", "2", "--repeats", "1")
+    found = document("compare-smoothers", *words, *few)
+    assert (found["boundary"], found["doubts"]) == ("neumann", [])
+    assert found["rows"][0]["measured_factor"] < 0.1
+    assert document("solve", "--matrix", files / "p.npz", *GRID)["boundary"] == "dirichlet"
+    graph = ("--matrix", files / "p.npz", "--coarsening", "pyamg")
+    assert document("solve", *graph)["boundary"] is None
+    assert document("compare-smoothers", *graph, *few)["boundary"] is None
+
+
+def test_a_right_hand_side_with_few_entries(document, refused, files):
+    """A sparse vector; its empty rows were taken for those of A."""
+    words = ("solve", "--matrix", files / "p.npz", *GRID, "--tol", "1e-11", "--out")
+    b = np.zeros((N * N, 1))
+    b[7] = 3.0
+    for name, form in (("sparse", sp.coo_array), ("dense", np.asarray)):
+        scipy.io.mmwrite(files / f"{name}.mtx", form(b))
+        document(*words, files / f"{name}.npy", "--rhs", files / f"{name}.mtx")
+    np.testing.assert_array_equal(*(np.load(files / f"{k}.npy") for k in ("sparse", "dense")))
+    scipy.io.mmwrite(files / "wide.mtx", sp.coo_array(np.hstack([b, b])))
+    said = refused(*words, files / "x.npy", "--rhs", files / "wide.mtx")
+    assert "it is 225 x 2, must be 225 x 1" in said
+
+
 def test_derive_from_the_grid_or_from_the_matrix_alone(document, files):
     problem = create("jump2d", N)
     words = ("derive", "--degree", "2", "--matrix", files / "jump.npz", "--family")

@@ -54,7 +54,7 @@ def test_refusals_and_warnings_of_commands_name_their_options(run, refused, tmp_
         assert "coarsen those with --axes x\n" in refused(command, *weak)
     file = tmp_path / "neumann.npz"
     sp.save_npz(file, sp.csr_matrix(create("poisson2d", 16, boundary="neumann").A))
-    mine = ("--matrix", file, "--shape", "16x16")
+    mine = ("--matrix", file, "--shape", "16x16", "--boundary", "dirichlet")
     for words in (
         ("solve", *mine, "--rhs", tmp_path / "b.npy"),
         ("derive", "--family", "chebyshev", "--degree", 2, *mine),

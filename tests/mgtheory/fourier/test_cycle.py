@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mgtheory.fourier import cycle_factor
+from mgtheory.fourier import cycle_factor, three_grid_factor, two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -113,3 +113,21 @@ class TestDenseTwin:
         )
         found = cycle_factor(cycle, samples=shape, refine=False, zero="remove")
         assert found.norm == pytest.approx(np.linalg.norm(dense, 2), rel=1e-10)
+
+
+@pytest.mark.parametrize("size", [1e-306, 1e-160, 1e306])
+@pytest.mark.parametrize("smoother", ["jacobi", "gauss-seidel", "red-black"])
+def test_factors_do_not_depend_on_the_size_of_a(smoother, size):
+    """1/Ahat near the frequency 0 was infinite where A is that of 1e-299 or less."""
+    with np.errstate(all="raise", under="ignore"):
+        for function, L in ((two_grid_factor, laplacian(2)), (three_grid_factor, laplacian(1))):
+            found = [function(A, smoother, shift=0.1) for A in (L, size * L)]
+            assert found[1].factor == pytest.approx(found[0].factor, rel=1e-6, abs=1e-9)
+            assert found[1].norm == pytest.approx(found[0].norm, rel=1e-6)
+
+
+def test_factors_of_polynomials_of_the_least_size():
+    """Roots may be as small as 1e-300."""
+    with np.errstate(all="raise", under="ignore"):
+        found, expected = (two_grid_factor(s * laplacian(2), "chebyshev") for s in (1e-299, 1.0))
+    assert found.factor == pytest.approx(expected.factor, rel=1e-9)

@@ -152,7 +152,8 @@ def test_a_matrix_without_neighbours_is_refused(A, shape):
         ),
         (sp.kron(LAPLACIAN, sp.eye_array(2)).tocsr(), (33, 66), "a last axis of their own"),
         (sp.kron(LAPLACIAN, [[2, 1], [1, 2]]).tocsr(), (33, 66), "a last axis of their own"),
-        (poisson((32, 32), boundary="periodic").A, (32, 32), "with boundary='periodic'"),
+        (poisson((32, 33), boundary="periodic").A, (33, 32), "does not couple neighbours"),
+        (poisson((32, 33), boundary="neumann").A, (33, 32), "does not couple neighbours"),
     ],
 )
 def test_another_order_or_grid_is_said(A, shape, words):
@@ -164,11 +165,38 @@ def test_another_order_or_grid_is_said(A, shape, words):
     assert said in hierarchy.with_smoothers("chebyshev4").warnings
 
 
-def fourth_order(n):
+def test_opposite_ends_that_are_coupled_are_said():
+    A = poisson((32, 32), boundary="periodic").A
+    hierarchy, solution, _ = solve(A, (32, 32), boundary="dirichlet")
+    (said,) = hierarchy.warnings
+    assert "with boundary='periodic' they are neighbours" in said
+    assert said in solution.warnings
+
+
+def banded(n, values, around=False):
+    """A line of n points with these entries from one side to the other."""
+    reach = len(values) // 2
+    D = sp.diags_array(values, offsets=range(-reach, reach + 1), shape=(n, n))
+    if around:
+        for k, value in enumerate(values[:reach]):
+            corner = sp.diags_array([value], offsets=[n - reach + k], shape=(n, n))
+            D = D + corner + corner.T
+    return D
+
+
+def fourth_order(n, around=False):
     """13 of the widest usual couplings: (1, -16, 30, -16, 1) along both axes."""
-    values = [1.0, -16.0, 30.0, -16.0, 1.0]
-    D = sp.diags_array(values, offsets=[-2, -1, 0, 1, 2], shape=(n, n))
+    D = banded(n, [1.0, -16.0, 30.0, -16.0, 1.0], around)
     return sp.csr_array(sp.kron(D, sp.eye_array(n)) + sp.kron(sp.eye_array(n), D))
+
+
+def trilinear(n):
+    """Periodic trilinear elements with cubic cells: no coupling along an axis."""
+    K, M = banded(n, [-1.0, 2.0, -1.0], True), banded(n, [1.0, 4.0, 1.0], True)
+    parts = [sp.kron(sp.kron(*two), last) for two, last in (((K, M), M), ((M, K), M), ((M, M), K))]
+    A = sp.csr_array(sum(parts))
+    A.eliminate_zeros()
+    return A
 
 
 @pytest.mark.parametrize(
@@ -181,6 +209,8 @@ def fourth_order(n):
         (create("variable2d", 33, boundary="neumann").A, (33, 33), "neumann"),
         (create("poisson3d-19point", 9).A, (9, 9, 9), "dirichlet"),
         (fourth_order(33), (33, 33), "dirichlet"),
+        (fourth_order(32, around=True), (32, 32), "periodic"),
+        (trilinear(8), (8, 8, 8), "periodic"),
         (sp.csr_array(LAPLACIAN @ LAPLACIAN), (33, 33), "dirichlet"),
         (sp.kron(LAPLACIAN, sp.eye_array(2)).tocsr(), (33, 33, 2), "dirichlet"),
         (sp.kron(sp.eye_array(2), poisson((40,)).A).tocsr(), (2, 40), "dirichlet"),
@@ -192,7 +222,9 @@ def fourth_order(n):
     ],
 )
 def test_what_is_right_is_not_doubted(A, shape, boundary):
-    assert Hierarchy.build(A, shape=shape, boundary=boundary).doubts == ()
+    for named in (boundary, None):
+        hierarchy = Hierarchy.build(A, shape=shape, boundary=named)
+        assert (hierarchy.levels[0].boundary, hierarchy.doubts) == (boundary, ())
 
 
 # --------------------------------------------------------------- singular but for rounding
@@ -351,3 +383,44 @@ def test_rows_of_one_level_alone():
     assert relative < 1e-12
     for scale in (1e100, 1e-100):
         assert solve(LAPLACIAN * scale, (33, 33))[1].converged
+
+
+# --------------------------------------------------------------------------- empty rows
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
+@pytest.mark.parametrize("n", [33, 64])
+def test_points_outside_of_a_domain_have_empty_rows(n, boundary):
+    """The row in the middle of the grid among them, whose stencil was looked for; x is 0 there. A
+    singular rest had a coarsest matrix that was more so."""
+    outside = np.zeros((n, n), bool)
+    outside[n // 2 :, n // 2 :] = True
+    inside = ~outside.ravel()
+    left = np.flatnonzero(inside)
+    A = poisson((n, n), boundary=boundary).A[left][:, left]
+    if boundary == "neumann":
+        A = A - sp.diags_array(A.sum(axis=1))
+    E = sp.eye_array(n * n, format="csr")[:, left]
+    whole = sp.csr_array(E @ A @ E.T)
+    whole.eliminate_zeros()
+    x = random(inside.sum())
+    x -= x.mean()
+    hierarchy, solution, _ = solve(whole, (n, n), E @ (A @ x), tol=1e-11)
+    assert hierarchy.doubts == ()
+    assert solution.factor < 0.11
+    np.testing.assert_array_equal(solution.x[~inside], 0.0)
+    np.testing.assert_allclose(solution.x[inside], x, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["cg", "minres", "gmres"])
+def test_whole_numbers_under_a_krylov_method(method):
+    """Their type has no rounding, which was asked for."""
+    A = sp.csr_array(LAPLACIAN / 34**2)
+    A.data = np.rint(A.data)
+    b = A @ random(33**2)
+    found, expected = (
+        krylov(Hierarchy.build(A, shape=(33, 33)), matrix, b, method=method, tol=1e-10)
+        for matrix in (A.astype(int), A)
+    )
+    np.testing.assert_array_equal(found.x, expected.x)
+    assert found.converged

@@ -1,0 +1,123 @@
+"""Phases of the couplings of a complex A: of a magnetic field (Peierls), of a gauge, of a boundary
+that is periodic but for a factor (Bloch).
+
+Where a_xy = -|a_xy| e^(i phi_xy), a_yx its conjugate, beside a positive diagonal, A is smallest on
+functions that follow the phases: v(x) = e^(i phi_xy) v(y) for neighbours x and y along an axis, and
+v(x) = U(x, y) v(y) for others, U the product of these factors along the axes, one after the other.
+What is interpolated from a coarse unknown at y to x is multiplied by U(x, y), and what is
+restricted by its conjugate. Where the phases around every mesh cancel, A = G^* S G with a diagonal
+G of modulus 1 and a real S, whose cycle it is.
+
+Source: parallel transport on a lattice, K. G. Wilson, Phys. Rev. D 10 (1974) 2445-2459.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory.problems.grids import Ends, Shape, coordinates, mesh_width
+from mgtheory.spectra.bounds import entries
+from mgtheory.spectra.symmetry import ROUNDED
+
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Phases:
+    """The angles phi from each point to the next along each axis, shape (d, *grid): of the last one
+    to the first, which counts where an axis is `around`."""
+
+    steps: NDArray[np.float64]
+    around: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, A: sp.csr_array, shape: Shape) -> Self | None:
+        """Those of A; None for a real A, one whose couplings are real, or not those of a Hermitian
+        one."""
+        if not np.iscomplexobj(A.data):
+            return None
+        off = sp.csr_array(A - sp.diags_array(A.diagonal()))
+        if not off.count_nonzero():
+            return None
+        rounding = ROUNDED * float(np.abs(off.data).max())
+        if np.abs(off.data.imag).max() <= rounding or abs(off - off.conj().T).max() > rounding:
+            return None
+        sign = np.sign(A.diagonal().real.sum())
+        steps, around = np.zeros((len(shape), *shape)), []
+        for j, n in enumerate(shape):
+            unit = np.eye(len(shape), dtype=int)[j]
+            seam = entries(A, shape, (1 - n) * unit) * (n > 2)
+            found = entries(A, shape, unit) + seam
+            steps[j] = np.where(found != 0.0, np.angle(-sign * found), 0.0)
+            around.append(bool(seam.any()))
+        return cls(steps, tuple(around))
+
+    @property
+    def shape(self) -> Shape:
+        """The grid."""
+        return self.steps.shape[1:]
+
+    def between(self, x: Indices, y: Indices) -> NDArray[np.complex128]:
+        """U(x, y) for points x and y of equal number, by their places in C order."""
+        here, there = (list(np.unravel_index(places, self.shape)) for places in (x, y))
+        angle = np.zeros(len(x))
+        for j, n in enumerate(self.shape):
+            from_first = np.cumsum(self.steps[j], axis=j) - self.steps[j]
+            start, here[j] = tuple(here), there[j]
+            angle += from_first[tuple(here)] - from_first[start]
+            if self.around[j]:
+                apart = there[j] - start[j]
+                turns = (2 * apart < -n).astype(int) - (2 * apart > n)
+                angle += (
+                    turns
+                    * self.steps[j].sum(axis=j, keepdims=True)[
+                        tuple(0 if i == j else places for i, places in enumerate(here))
+                    ]
+                )
+        return np.exp(1j * angle)
+
+    def smoothest(self) -> NDArray[np.complex128]:
+        """U(x, 0) at every point, shape (n, 1) and of norm 1: with constants, what A makes of it is
+        what the real A without phases makes of them, where the phases around every mesh cancel."""
+        places = np.arange(math.prod(self.shape))
+        return self.between(places, 0 * places)[:, None] * places.size**-0.5
+
+    def without(self, A: sp.csr_array) -> sp.csr_array:
+        """The real matrix of the a_xy conj(U(x, y))."""
+        x, y = sp.coo_array(A).coords
+        return sp.csr_array(
+            ((A.tocoo().data * self.between(x, y).conj()).real, (x, y)), shape=A.shape
+        )
+
+    def followed(self, P: Any, coarse: Indices) -> sp.csr_array:
+        """An interpolation from coarse unknowns at some points that follows the phases."""
+        whole = sp.coo_array(P.tocsr())
+        x, X = whole.coords
+        values = whole.data * self.between(x, coarse[X])
+        return sp.csr_array((values, (x, X)), shape=whole.shape)
+
+    def on(self, coarse: Indices, shape: Shape) -> Phases:
+        """Those of a coarser grid, whose unknowns lie at some points."""
+        places = coarse.reshape(shape)
+        steps = [
+            self.between(coarse, np.roll(places, -1, axis=j).reshape(-1)) for j in range(len(shape))
+        ]
+        angles = np.asarray(np.angle(steps), dtype=np.float64)
+        return Phases(angles.reshape(-1, *shape), self.around)
+
+
+def nearest_points(fine: Shape, coarse: Shape, ends: Sequence[Ends]) -> Indices:
+    """The fine point at, or next to, each unknown of a uniform coarse grid, in C order."""
+    lines = [
+        np.rint(coordinates(m, e) / mesh_width(n, e) - e.first).astype(int).clip(0, n - 1)
+        for n, m, e in zip(fine, coarse, ends, strict=True)
+    ]
+    grid = np.meshgrid(*lines, indexing="ij")
+    return np.ravel_multi_index(tuple(grid), fine).reshape(math.prod(coarse))

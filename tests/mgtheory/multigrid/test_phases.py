@@ -1,0 +1,149 @@
+"""Phases of a Hermitian matrix's couplings: a diagonal of modulus 1 on both sides of A changes a
+cycle by that diagonal; magnetic fields and Bloch's boundaries, which are no such diagonal, leave it
+as fast as without them."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from mgtheory import Hierarchy, poisson
+from mgtheory.multigrid.phases import Phases, nearest_points
+from mgtheory.problems import create
+from mgtheory.problems.grids import Boundary, Ends
+
+
+def turned(A, seed=0):
+    """G^* A G, and the diagonal of G."""
+    g = np.exp(1j * np.random.default_rng(seed).uniform(-np.pi, np.pi, A.shape[0]))
+    return sp.csr_array(g.conj()[:, None] * A * g), g
+
+
+def with_angles(A, angle):
+    """A with its entries multiplied by e^(i angle) of the points of its row and its column."""
+    n = round(A.shape[0] ** 0.5)
+    entries = sp.coo_array(A)
+    (x, y), (u, v) = (np.divmod(places, n) for places in entries.coords)
+    values = entries.data * np.exp(1j * angle(x, y, u, v))
+    return sp.csr_array(sp.coo_array((values, entries.coords), shape=A.shape))
+
+
+def peierls(n, flux):
+    """-(grad + i a)^2 in Landau's gauge, the flux through a mesh."""
+    return with_angles(poisson((n, n)).A, lambda x, y, u, v: flux * x * (v - y))
+
+
+def factor(A, shape, **options):
+    hierarchy = Hierarchy.build(A, shape=shape, **options)
+    assert hierarchy.doubts == ()
+    x = np.random.default_rng(1).standard_normal(A.shape[0])
+    return hierarchy.solve(A @ x, tol=1e-11, cycle="V").factor
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize(
+    ("A", "shape"),
+    [
+        (poisson((200,)).A, (200,)),
+        (poisson((33, 32)).A, (33, 32)),
+        (poisson((33, 33), boundary="neumann").A, (33, 33)),
+        (poisson((32, 24), boundary="periodic").A, (32, 24)),
+        (create("jump2d", 33).A, (33, 33)),
+        (create("anisotropic2d", 33).A, (33, 33)),
+        (create("poisson2d-9point", 31).A, (31, 31)),
+        (poisson((9, 10, 11)).A, (9, 10, 11)),
+    ],
+)
+def test_a_cycle_is_that_of_the_real_matrix(A, shape, scaled):
+    """Rows of the identity at one side and scales of the rows included."""
+    A = sp.csr_array(A + sp.diags_array(np.linspace(1.0, 2.0, A.shape[0])))
+    if scaled:
+        fixed = np.arange(A.shape[0]) < A.shape[0] // shape[0]
+        kept = sp.diags_array(1.0 * ~fixed)
+        rows = 10.0 ** np.random.default_rng(2).uniform(-1, 1, A.shape[0])
+        A = sp.csr_array(rows[:, None] * (kept @ A @ kept + sp.diags_array(1.0 * fixed)))
+    T, g = turned(A)
+    options = {"shape": shape, "smoother": "jacobi", "coarsest": 20}
+    ours, theirs = (Hierarchy.build(matrix, **options) for matrix in (T, A))
+    assert [level.shape for level in ours.levels] == [level.shape for level in theirs.levels]
+    assert len(ours.levels) > 2
+    assert ours.doubts == theirs.doubts
+    r = np.random.default_rng(3).standard_normal(A.shape[0])
+    for cycle in "VW":
+        expected = theirs.apply(r, cycle)
+        found = g * ours.apply(g.conj() * r, cycle)
+        np.testing.assert_allclose(found, expected, atol=1e-10 * np.abs(expected).max())
+    b = A @ r
+    expected = theirs.solve(b, tol=1e-10, cycle="FMG").residual_norms
+    found = ours.solve(g.conj() * b, tol=1e-10, cycle="FMG").residual_norms
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n", [32, 33, 63])
+@pytest.mark.parametrize("flux", [0.01, 0.1, 0.3])
+def test_a_magnetic_field(flux, n):
+    """It left 0.7 to 0.9; that the field counts is seen from the smallest eigenvalue, which it
+    raises to about flux/h^2."""
+    A = peierls(n, flux)
+    assert factor(A, (n, n)) < 0.09
+    if n == 32 and flux == 0.1:
+        smallest = sp.linalg.eigsh(A, k=1, sigma=0.0, return_eigenvectors=False)[0]
+        assert smallest == pytest.approx(flux * (n + 1) ** 2, rel=0.1)
+
+
+@pytest.mark.parametrize("theta", [0.1, 1.0, 3.0])
+def test_bloch_boundaries(theta):
+    """u(1, y) = e^(i theta) u(0, y): a cycle left 0.86, as across the seam values were joined that
+    differ by that factor."""
+    n = 32
+    A = poisson((n, n), boundary="periodic").A
+    A = with_angles(A, lambda x, y, u, v: theta * ((x - u == n - 1) * 1.0 - (u - x == n - 1)))
+    assert factor(A, (n, n)) < 0.08
+
+
+@pytest.mark.parametrize("boundary", ["neumann", "periodic"])
+def test_the_nullspace_follows_the_phases(boundary):
+    n = 32
+    T, g = turned(poisson((n, n), boundary=boundary).A)
+    hierarchy = Hierarchy.build(T, shape=(n, n))
+    np.testing.assert_allclose(np.abs(hierarchy.nullspace.T @ g), n, rtol=1e-12)
+    x = np.random.default_rng(1).standard_normal(n * n) + 0j
+    solution = hierarchy.solve(T @ x, tol=1e-10)
+    assert solution.factor < 0.08
+    expected = x - g.conj() * (g @ x) / n**2
+    np.testing.assert_allclose(solution.x, expected, atol=1e-8)
+    incompatible = hierarchy.solve(T @ x + g.conj(), tol=1e-10)
+    assert incompatible.reason == "incompatible"
+    assert incompatible.incompatibility == pytest.approx(n)
+
+
+def test_products_along_the_axes():
+    """First along axis 0, then along axis 1; around a periodic axis the shorter way."""
+    rng = np.random.default_rng(0)
+    phases = Phases(rng.uniform(-3, 3, (2, 5, 4)), (True, False))
+    a, b = phases.steps
+
+    def u(x, y):
+        found = phases.between(*(np.array([np.ravel_multi_index(p, (5, 4))]) for p in (x, y)))
+        return np.angle(found[0]) % (2 * np.pi)
+
+    assert u((0, 1), (2, 3)) == pytest.approx((a[0, 1] + a[1, 1] + b[2, 1] + b[2, 2]) % (2 * np.pi))
+    assert u((2, 3), (0, 1)) == pytest.approx(
+        -(a[1, 3] + a[0, 3] + b[0, 2] + b[0, 1]) % (2 * np.pi)
+    )
+    assert u((4, 2), (1, 2)) == pytest.approx((a[4, 2] + a[0, 2]) % (2 * np.pi))
+    assert u((1, 2), (4, 2)) == pytest.approx(-(a[4, 2] + a[0, 2]) % (2 * np.pi))
+
+
+def test_what_has_no_phases():
+    """Real couplings beside a complex diagonal, and what is not Hermitian."""
+    A = poisson((9, 9)).A
+    wind = sp.kron(sp.diags_array([-1.0, 1.0], offsets=[-1, 0], shape=(9, 9)), sp.eye_array(9))
+    for matrix in (A, A.astype(complex), A + 5j * sp.eye_array(81), (1 + 1j) * A, A + 5j * wind):
+        assert Phases.of(sp.csr_array(matrix), (9, 9)) is None
+
+
+def test_coarse_unknowns_lie_at_fine_points():
+    nodes, cells = Ends(0.0, 0.0), Ends.of(Boundary.NEUMANN)
+    np.testing.assert_array_equal(nearest_points((5,), (3,), (nodes,)), [0, 2, 4])
+    found = nearest_points((7, 3), (3, 3), (Ends.of(Boundary.DIRICHLET), cells))
+    np.testing.assert_array_equal(found, [3, 4, 5, 9, 10, 11, 15, 16, 17])
