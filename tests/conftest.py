@@ -1,14 +1,12 @@
-"""Settings of the whole test suite, and processes to be killed, signalled, or joined to one
-distributed run."""
+"""Settings of the whole test suite, and its processes."""
 
 import gc
-import multiprocessing
 import os
 import signal
-import traceback
-from importlib import import_module
 
 import pytest
+
+from tests.processes import begin
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -22,36 +20,14 @@ def pytest_collection_finish():
     gc.freeze()
 
 
-def _child(function, arguments, environment):
-    import torch
-
-    os.environ.update(environment)
-    torch.set_num_threads(1)  # a thread pool does not survive a fork
-    try:
-        function(*arguments)
-    except KeyboardInterrupt:  # ends the process as Python does it
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGINT)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
 @pytest.fixture
-def forked():
+def apart():
     """start(function, *arguments, **environment) -> process; all are killed at the end of the
     test."""
     processes = []
-    for name in ("lightning_fabric", "nets"):  # which every child would import
-        import_module(name)
 
     def start(function, *arguments, **environment):
-        process = multiprocessing.get_context("fork").Process(
-            target=_child, args=(function, arguments, environment)
-        )
-        process.start()
-        processes.append(process)
+        processes.append(process := begin(function, *arguments, **environment))
         return process
 
     yield start

@@ -36,7 +36,7 @@ def rows(out):
 
 
 @pytest.fixture
-def pair(forked, free_port):
+def pair(apart, free_port):
     """start(out, function, *settings) -> the two processes of one run."""
 
     def start(out, function=run, *sets):
@@ -49,7 +49,7 @@ def pair(forked, free_port):
         }
         env |= {"TORCHELASTIC_RUN_ID": "t"}
         return [
-            forked(function, out, "devices=2", *sets, RANK=str(rank), LOCAL_RANK=str(rank), **env)
+            apart(function, out, "devices=2", *sets, RANK=str(rank), LOCAL_RANK=str(rank), **env)
             for rank in range(2)
         ]
 
@@ -138,13 +138,21 @@ class Idle(torch.nn.Module):
         return self.fc(x) + (self.other(x) if self.steps % 3 else 0.0)
 
 
+IDLE = ModelEntry(Idle, "two linear layers")
+
+
+def idle(out, *sets):
+    """A run of `Idle`, in a process that does not know of it."""
+    MODELS["idle"] = IDLE
+    reporting(out, *sets)
+
+
 def test_parameters_without_a_gradient_are_named(tmp_path, pair, monkeypatch):
     """Every process waits for the others' gradients, and told of DDP's trouble as of a fault of the
     program; without them two processes are one."""
-    monkeypatch.setitem(MODELS, "idle", ModelEntry(Idle, "two linear layers"))
     sets = ["model=idle", "init=none", "epochs=1", "mixup=0", "ema=0"]
     sets += [f"model.{key}=null" for key in ("width", "levels", "placement")]
-    joined(pair(tmp_path / "two", reporting, *sets))
+    joined(pair(tmp_path / "two", idle, *sets))
     for rank in range(2):
         said = (tmp_path / f"said{rank}").read_text()
         assert said == (
@@ -153,7 +161,8 @@ def test_parameters_without_a_gradient_are_named(tmp_path, pair, monkeypatch):
             " freeze them by requires_grad_(False), or train on one device (train.devices=1)"
         )
     sets += ["model.options.frozen=true"]
-    assert joined(pair(tmp_path / "frozen", run, *sets)) == [0, 0]
+    assert joined(pair(tmp_path / "frozen", idle, *sets)) == [0, 0]
+    monkeypatch.setitem(MODELS, "idle", IDLE)
     run(tmp_path / "one", *sets)
     expected, found = (nets.load(tmp_path / name).state_dict() for name in ("one", "frozen"))
     for name in expected:

@@ -3,7 +3,6 @@ checkpoint, two writers."""
 
 import csv
 import errno
-import multiprocessing
 import os
 import random
 import shutil
@@ -23,6 +22,7 @@ from nets.config import load_config
 from nets.training import checkpoint as checkpoint_module
 from nets.training.folder import lock_run, prepare_run
 from nets.training.trainer import Trainer
+from tests.processes import SERVED, begin
 
 SETS = [
     "width=4",
@@ -68,31 +68,23 @@ def assert_same(one, two):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """An uninterrupted run, in a process like the others'."""
-    import multiprocessing
-
     out = tmp_path_factory.mktemp("whole") / "run"
     began = time.perf_counter()
-    process = multiprocessing.get_context("fork").Process(target=single_thread, args=(out,))
-    process.start()
+    process = begin(run, out)
     process.join(120)
     assert process.exitcode == 0
     return out, time.perf_counter() - began
 
 
-def single_thread(out):
-    torch.set_num_threads(1)
-    run(out)
-
-
-def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path, forked, whole):
+def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path, apart, whole):
     reference, seconds = whole
     rng = random.Random()
     for _ in range(4):
-        process = forked(run, tmp_path / "run")
+        process = apart(run, tmp_path / "run")
         time.sleep(rng.uniform(0.1, 0.9) * seconds)
         process.kill()
         process.join()
-    assert finish(forked(run, tmp_path / "run")) == 0
+    assert finish(apart(run, tmp_path / "run")) == 0
     assert_same(tmp_path / "run", reference)
 
 
@@ -111,10 +103,10 @@ def die_at_sync(out, count):
     run(out)
 
 
-def test_killed_inside_every_kind_of_write_ends_with_the_same_bits(tmp_path, forked, whole):
+def test_killed_inside_every_kind_of_write_ends_with_the_same_bits(tmp_path, apart, whole):
     for count in (2, 7, 12, 17):  # config.json, a first state, its folder, later ones
-        assert finish(forked(die_at_sync, tmp_path / "run", count)) == -signal.SIGKILL
-    assert finish(forked(run, tmp_path / "run")) == 0
+        assert finish(apart(die_at_sync, tmp_path / "run", count)) == -signal.SIGKILL
+    assert finish(apart(run, tmp_path / "run")) == 0
     assert_same(tmp_path / "run", whole[0])
 
 
@@ -134,9 +126,9 @@ def slowly(out):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_signal_saves_and_returns_in_the_loop(tmp_path, forked, whole, number):
+def test_signal_saves_and_returns_in_the_loop(tmp_path, apart, whole, number):
     out = tmp_path / "run"
-    process = forked(slowly, out)
+    process = apart(slowly, out)
     while not (tmp_path / "started").exists():
         time.sleep(0.01)
     time.sleep(0.2)
@@ -147,7 +139,7 @@ def test_signal_saves_and_returns_in_the_loop(tmp_path, forked, whole, number):
     assert 0 < int(steps) < 33
     assert not (out / "summary.json").exists()
     assert (out / "checkpoint" / f"step-{int(steps):09d}.safetensors").exists()
-    assert finish(forked(run, out)) == 0
+    assert finish(apart(run, out)) == 0
     assert_same(out, whole[0])
 
 
@@ -285,9 +277,9 @@ def test_full_disk_stops_with_the_last_good_checkpoint(tmp_path, monkeypatch, wh
     assert_same(tmp_path / "run", whole[0])
 
 
-def test_damaged_checkpoint_falls_back_says_so_and_ends_the_same(tmp_path, forked, whole):
+def test_damaged_checkpoint_falls_back_says_so_and_ends_the_same(tmp_path, apart, whole):
     out = tmp_path / "run"
-    assert finish(forked(die_at_sync, out, 20)) == -signal.SIGKILL
+    assert finish(apart(die_at_sync, out, 20)) == -signal.SIGKILL
     newest = checkpoint_module.Checkpoints(out / "checkpoint").files()[0]
     newest.write_bytes(newest.read_bytes()[:-100])
     threads = torch.get_num_threads()
@@ -302,13 +294,13 @@ def test_damaged_checkpoint_falls_back_says_so_and_ends_the_same(tmp_path, forke
     assert_same(out, whole[0])
 
 
-def test_a_foreign_start_and_damaged_facts_of_the_data_are_made_anew(tmp_path, forked, whole):
+def test_a_foreign_start_and_damaged_facts_of_the_data_are_made_anew(tmp_path, apart, whole):
     """Both are readable as JSON: what they lack showed at the end of training, or after it."""
     out = tmp_path / "run"
-    assert finish(forked(die_at_sync, out, 20)) == -signal.SIGKILL
+    assert finish(apart(die_at_sync, out, 20)) == -signal.SIGKILL
     for name in ("init.json", "data.json"):
         (out / name).write_text("{}")
-    assert finish(forked(run, out)) == 0
+    assert finish(apart(run, out)) == 0
     assert_same(out, whole[0])
     for name in ("init.json", "data.json", "start.safetensors"):
         assert (out / name).read_bytes() == (whole[0] / name).read_bytes()
@@ -352,10 +344,10 @@ def test_data_that_changed_are_refused_on_going_on(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("early", [True, False])
-def test_a_signal_ends_the_wait_for_a_second_node(forked, tmp_path, number, early):
+def test_a_signal_ends_the_wait_for_a_second_node(apart, tmp_path, number, early):
     """It may come while it is noted for the loop, which does not begin, or in the wait itself."""
-    begun = multiprocessing.get_context("fork").Event()
-    process = forked(_wait, tmp_path / "run", early, begun, MASTER_ADDR="127.0.0.1", NODE_RANK="0")
+    begun = SERVED.Event()
+    process = apart(_wait, tmp_path / "run", early, begun, MASTER_ADDR="127.0.0.1", NODE_RANK="0")
     assert begun.wait(30)
     time.sleep(0 if early else 2)
     os.kill(process.pid, number)

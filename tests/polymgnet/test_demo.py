@@ -222,14 +222,14 @@ def test_show_prints_everything(finished, capsys):
     )
 
 
-def test_killed_demo_goes_on(forked, finished, tmp_path):
+def test_killed_demo_goes_on(apart, finished, tmp_path):
     """kill -9 again and again while it trains, here one seed: the weights that come out are those
     of the demo that was never killed."""
     folder, kills = tmp_path / "demo", 0
     reference, *_ = finished
     marks = ["chebyshev4.json", "runs/derived-0/checkpoint", "runs/constant-0/start.safetensors"]
     for mark in marks:
-        process = forked(_run_tiny, folder)
+        process = apart(_run_tiny, folder)
         while not (folder / mark).exists() and process.is_alive():
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)

@@ -150,7 +150,7 @@ def _study(file, said):
 @pytest.mark.parametrize(
     ("number", "count"), [(signal.SIGTERM, 2), (signal.SIGINT, 1), (signal.SIGKILL, 1)]
 )
-def test_a_signal_to_the_study_reaches_its_workers(forked, file, tmp_path, number, count):
+def test_a_signal_to_the_study_reaches_its_workers(apart, file, tmp_path, number, count):
     """SIGTERM: each worker saves and ends, and one line says how to go on; so does SIGINT, which a
     terminal sends to all of them.
 
@@ -163,7 +163,7 @@ def test_a_signal_to_the_study_reaches_its_workers(forked, file, tmp_path, numbe
         .replace('"constant", "chebyshev4"', '"constant"')
     )
     folders = [entry.folder for entry in study.load_study(file).runs]
-    process = forked(_study, file, tmp_path / "said")
+    process = apart(_study, file, tmp_path / "said")
     while not all(
         (folder / "metrics.csv").exists() and (folder / "metrics.csv").stat().st_size
         for folder in folders

@@ -62,8 +62,7 @@ def test_one_process_is_one(set_to, kind, devices):
 
 @pytest.mark.parametrize("kind", ["tasks of Slurm", "nonsense of Slurm", "ranks without a world"])
 def test_the_command_trains(tmp_path, kind):
-    """Anew, because Fabric reads some of it when it is imported; not forked, where what other tests
-    have trained may keep torch from training again."""
+    """In a new interpreter, because Fabric reads some of it when it is imported."""
     sets = [word for value in SETS for word in ("--set", value)]
     words = ["train", "--config", "digits", *sets, "--out", str(tmp_path / "run")]
     subprocess.run(
@@ -103,9 +102,9 @@ def _several(folder):
         folder.joinpath("said").write_text(str(error))
 
 
-def test_a_worker_is_not_begun_again_for_its_devices(tmp_path, forked):
+def test_a_worker_is_not_begun_again_for_its_devices(tmp_path, apart):
     """Fabric runs the whole program once more for each device: all runs of all workers."""
-    worker = forked(_several, tmp_path)
+    worker = apart(_several, tmp_path)
     worker.join(60)
     assert worker.exitcode == 0
     said = (tmp_path / "said").read_text()
