@@ -49,10 +49,11 @@ petsc: $(INSTALLED)  ## exported smoothers in PETSc against our own cycles (buil
 	$(PYTHON) tests/petsc/build.py build/petsc
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/petsc/twin.py build/petsc
 
-gpu-kernels: $(INSTALLED)  ## the GPU's kernels without a GPU: compared in Triton's interpreter, compiled for sm_90 (some 10 minutes)
+gpu-kernels: $(INSTALLED)  ## the GPU's kernels without a GPU: compared in Triton's interpreter, compiled for sm_90, a training step's bytes counted (some 10 minutes)
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/triton triton==3.6.0
 	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 PYTHONPATH=.:build/triton $(BIN)/python tests/gpu/kernels.py
 	PYTHONPATH=.:build/triton $(BIN)/python tests/gpu/kernels.py
+	OMP_NUM_THREADS=1 PYTHONPATH=.:build/triton $(BIN)/python benchmarks/traffic.py --models q2
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check --no-cache .

@@ -4,7 +4,7 @@ A step is traced as torch.compile traces it, and its two passes are lowered and 
 TorchInductor for an H200 that is not there; nothing is compiled or run. What is counted is what the
 generator itself expects its kernels to read and write. Convolutions, which are the library's, are
 left out. The time is a model, not a measurement: bytes at --rate, and --launch for each kernel that
-would be faster. For the step of 310d06e it gives 3.3 ms where the profile of an H200 has 3.4.
+would be faster (benchmarks/results/train-h200.md has both).
 
 Triton is needed, as `make gpu-kernels` puts it into build/triton:
 
@@ -51,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--models", default="q2,g4,g6,q8,mgnet,resnet18", help="by commas")
     parser.add_argument("--placement", help="of polynomial models; else each one's own")
+    parser.add_argument("--usual", action="store_true", help="the generator's usual limits for all")
     parser.add_argument("--batch", type=int, default=1024, help="images (1024)")
     parser.add_argument("--rate", type=float, default=3.9, help="bytes a time, in TB/s (3.9)")
     parser.add_argument("--launch", type=float, default=2.0, help="least time of a kernel, us (2)")
@@ -62,7 +63,8 @@ def main() -> None:
     print(f"{'model':28} {'MB/image':>9} {'kernels':>8} {'small':>6} {'ms, modelled':>13}")
     for name in given.models.split(","):
         options = {"placement": given.placement} if given.placement else {}
-        moved = step_bytes(nets.create_model(name, **options), given.batch)
+        model = nets.create_model(name, **options)
+        moved = step_bytes(model, given.batch, lifted=not given.usual)
         times = [n / given.rate / 1e6 for n in moved]
         small = sum(time < given.launch for time in times)
         total = sum(max(time, given.launch) for time in times) / 1e3
@@ -74,13 +76,13 @@ def main() -> None:
         )
 
 
-def step_bytes(model: nn.Module, batch: int) -> list[int]:
+def step_bytes(model: nn.Module, batch: int, *, lifted: bool = True) -> list[int]:
     """Bytes of every generated kernel of a training step, as the trainer prepares it for a GPU."""
     from torch._inductor import config
 
     found: list[int] = []
-    lifted = FUSION if isinstance(model, MultigridClassifier) else {}
-    with config.patch(lifted):
+    limits = FUSION if lifted and isinstance(model, MultigridClassifier) else {}
+    with config.patch(limits):
         twin = prepare(model.to(memory_format=torch.channels_last), CUDA, half=True, generated=True)
         x = torch.empty(batch, 3, 32, 32, dtype=torch.bfloat16, device="meta")
         _trace(twin, x, lambda graph, inputs: found.extend(_scheduled(graph, inputs)))
