@@ -21,7 +21,7 @@ from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.classifier import MultigridClassifier, levels_of
 from nets.models.paddings import padding_of
-from nets.start.operators import dense_kernel
+from nets.start.operators import dense_kernel, level_grids
 from nets.start.report import InitReport
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectrum
 
@@ -126,7 +126,8 @@ class LevelState:
     steps
         In order of application.
     size
-        (H, W) of the level's feature maps.
+        (H, W) of the level's feature maps; of large ones that on which a spectrum is measured
+        (`nets.start.spectrum.shortened`).
     starts_from_zero
         Whether u = 0 at the level's start (level 1).
     end_norm
@@ -199,17 +200,17 @@ def level_states(model: nn.Module, start: InitReport | tuple[int, int]) -> tuple
         classifier after the first halves it, rounding up. The grids of blocks are those of the
         report; without one they are unknown, and there are no levels.
     """
-    (height, width), grids = start if isinstance(start, tuple) else start.size, []
+    size, grids = start if isinstance(start, tuple) else start.size, []
     levels = levels_of(model)
     if isinstance(model, MultigridClassifier):
-        grids = [(-(-height // 2**k), -(-width // 2**k)) for k in range(len(levels))]
+        grids = level_grids(size, [level.A.in_channels for level in levels])
     elif isinstance(start, InitReport):
-        grids = [(one.grid[0], one.grid[1]) for one in start.levels]
+        grids = [one.grid for one in start.levels]
     states = [
         LevelState(
             A=dense_kernel(level.A),
             steps=tuple(_step(step) for step in level.steps),
-            size=grid,
+            size=(grid[0], grid[1]),
             starts_from_zero=isinstance(model, MultigridClassifier) and level is levels[0],
             end_norm=_norm(level.norm),
             padding=padding_of(level.A.padding_mode),

@@ -9,9 +9,7 @@ applied to, which is known at the first forward pass.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
-import math
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -41,10 +39,7 @@ from nets.start.operators import check_separable_start, start_operators, start_o
 from nets.start.report import LevelReport
 from nets.start.scheme import Scheme
 from nets.start.schemes import find_scheme, scheme_text
-from nets.start.spectrum import LevelSpectrum
-
-# of a start at the first input: larger grids take minutes, and with many channels b hardly changes
-MOST_POINTS, MOST_UNKNOWNS, FEWEST_POINTS = 128, 2**16, 8
+from nets.start.spectrum import LevelSpectrum, shortened
 
 
 class PolynomialBlock(nn.Module):
@@ -233,17 +228,7 @@ class PolynomialBlock(nn.Module):
 
     def _start_at(self, size: Sequence[int]) -> None:
         """The start for the grid of the first input."""
-        self.start(self._shortened(size))
-
-    def _shortened(self, size: Sequence[int]) -> tuple[int, ...]:
-        """The grid with its long axes cut to one length, on which a start takes seconds."""
-
-        def unknowns(side: int) -> int:
-            return self.level.A.in_channels * math.prod(min(side, n) for n in size)
-
-        sides = range(FEWEST_POINTS + 1, MOST_POINTS + 1)
-        side = FEWEST_POINTS + bisect.bisect_right(sides, MOST_UNKNOWNS, key=unknowns)
-        return tuple(min(side, n) for n in size)
+        self.start(shortened(size, self.level.A.in_channels))
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *others: Any) -> None:
         super()._load_from_state_dict(state, prefix, *others)
@@ -325,8 +310,7 @@ def _started(model: nn.Module, images: Tensor, generator: torch.Generator | None
         block = cast("PolynomialBlock", module)
         size = (given[0] if given else named["x"]).shape[2:]
         if block in waiting and block not in sizes:
-            # of images a run shows b and max |q| on the very grid
-            grid = size if block.dim == 2 else block._shortened(size)
+            grid = shortened(size, block.level.A.in_channels)
             spectra[block] = block._spectrum(grid, generator)
             block._start(waiting[block], spectra[block], generator)
         sizes.setdefault(block, size)

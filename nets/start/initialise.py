@@ -117,7 +117,7 @@ def initialise(
     spectra = start_operators(
         [level.A for level in levels],
         operator,
-        level_grids(size, len(levels), padding),
+        level_grids(size, [level.A.in_channels for level in levels], padding),
         padding=padding,
         generator=generator,
         **for_operator,

@@ -27,6 +27,7 @@ that is small on its spectrum may amplify for a few steps.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ from nets.start.threads import in_threads, serial
 SYMBOL = "symbol"  # periodic, without the second pass that gives the radius in double precision
 MINIMUM_GRID = 16  # points per axis of a symbol at least: on fewer the samples miss the extremes
 OUTLINE = 513  # points around a spectrum: 16 a degree up to 32
+# larger grids take minutes, and b hardly changes: of random A by 1 % from 32 x 32 to 128 x 128
+MOST_POINTS, MOST_UNKNOWNS, FEWEST_POINTS = 128, 2**16, 8
 REMEMBERED = 32  # spectra of at most about 1 MiB each for the published models
 # lower end of the part to damp, relative to b, where the whole spectrum is positive: the high
 # frequencies of a 5-point Laplacian
@@ -237,6 +240,18 @@ def residual_radius(
     dtype = np.float64 if n <= padded.DENSE else np.float32
     A = _Rows(padded.product(kernel, grid, padding, dtype))
     return padded.spectral_radius(lambda v: after(v - A @ q.apply(A, v)), n)
+
+
+def shortened(grid: Sequence[int], channels: int) -> tuple[int, ...]:
+    """A grid with its long axes cut to one length, on which a spectrum takes seconds: at most
+    `MOST_POINTS`, and as many as have `MOST_UNKNOWNS` together."""
+
+    def unknowns(side: int) -> int:
+        return channels * math.prod(min(side, n) for n in grid)
+
+    sides = range(FEWEST_POINTS + 1, MOST_POINTS + 1)
+    side = FEWEST_POINTS + bisect.bisect_right(sides, MOST_UNKNOWNS, key=unknowns)
+    return tuple(min(side, n) for n in grid)
 
 
 def convolution_spectrum(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from nets.data.augment import normalise
 from nets.data.sources import DataSet, find_source
 from nets.models.base import evaluating
-from nets.models.classifier import MultigridClassifier
 from nets.models.create import create_model
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.pretrained import list_pretrained
@@ -29,7 +27,6 @@ from nets.training.folder import load, read_start
 from nets.training.predict import read_data_facts
 
 FORMER_DEFAULTS = ("xavier", "bounded")  # of `init.scheme`
-LONG = 128  # the longest side of images whose start takes seconds
 SAMPLE = 64  # training images by which the start measures the features, of large ones fewer
 
 
@@ -72,12 +69,9 @@ def _options(config: TrainConfig) -> dict[str, Any]:
     return given
 
 
-def build(
-    config: TrainConfig, data: DataSet, *, say: Callable[[str], object] = str
-) -> tuple[nn.Module, dict[str, Any]]:
+def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]]:
     """(model, report): the configured model for a data set, started by its seed; of the report's
-    notes one says which of `init.weights` were taken, another which blocks images do not reach.
-    `say` is called with one line where the start is going to take minutes."""
+    notes one says which of `init.weights` were taken, another which blocks images do not reach."""
     generator = torch.Generator().manual_seed(config.train.seed)
     channels, height, width = data.shape
     given = {"in_channels": channels, "num_classes": len(data.classes)} | _options(config)
@@ -103,11 +97,6 @@ def build(
         notes.append(
             "no block is shown as a level, for these are given nothing of the images:"
             f" {', '.join(idle)}"
-        )
-    if isinstance(model, MultigridClassifier) and max(height, width) > LONG:
-        say(
-            f"images {height} x {width}: the spectrum of each level's A is measured on its grid"
-            " before the first step, which takes minutes; data.size=64 scales the images"
         )
     started = initialise(model, scheme, generator=generator, sample=sample, **options)
     said: dict[str, Any] = {"levels": blocks.levels} if blocks.levels else {"scheme": init.scheme}

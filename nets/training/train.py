@@ -115,8 +115,7 @@ def train(
         if state == "resume":
             check_data(out, data)
         begun = begun_model(out) if state == "resume" else None
-        say = _said if progress and fabric.global_rank == 0 else str
-        model, report = begun or build(config, data, say=say)
+        model, report = begun or build(config, data)
         if config.train.select == "best" and not len(data.validation):
             part = config.data.validation
             way = f"no class has enough for {part:g} of them" if part else "data.validation is 0"
@@ -137,10 +136,6 @@ def train(
             }
             run = Run(config, out, fabric, trainer, report, begun=begun is not None, **watched)
             return run.execute(request)
-
-
-def _said(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _settings(section: TrainSection) -> AbstractContextManager[None]:

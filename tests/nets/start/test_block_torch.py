@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 import nets
 from nets.start.block import start_blocks
 from nets.start.operators import operator_spectra
+from nets.start.spectrum import shortened
 
 LINEAR = {"placement": "plain", "residual": "identity"}
 KINDS = ["linear", "complex_pair", "general3"]
@@ -230,7 +231,7 @@ def test_a_start_at_a_large_first_input_is_on_a_smaller_grid(channels, size, gri
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = nets.PolynomialBlock(channels, dim=len(size))
-    assert made._shortened(size) == grid
+    assert shortened(size, channels) == grid
     if channels > 8:
         return
     with torch.no_grad():
@@ -242,13 +243,11 @@ def test_a_start_at_a_large_first_input_is_on_a_smaller_grid(channels, size, gri
     assert 0.995 * found.radius < made.report.radius < (1 + 1e-3) * found.radius
 
 
-@pytest.mark.parametrize("size", [(1000,), (140, 3)])
-def test_blocks_of_a_network_on_long_axes(size):
-    """Of images alone the spectra are those of the very grid, as a run shows them."""
-    dim = len(size)
-    made = nn.Sequential(nets.PolynomialBlock(2, dim=dim, start="bounded"))
+@pytest.mark.parametrize(("size", "grid"), [((1000,), (128,)), ((140, 3), (128, 3))])
+def test_blocks_of_a_network_on_long_axes(size, grid):
+    made = nn.Sequential(nets.PolynomialBlock(2, dim=len(size), start="bounded"))
     start_blocks(made, random(2, 2, *size))
-    assert made[0].report.grid == (size if dim == 2 else (128,))
+    assert made[0].report.grid == grid
 
 
 @pytest.mark.parametrize("weight", [0.0, float("nan")])

@@ -8,6 +8,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import nets
+from analysis.levels.state import level_states
 from mgtheory import derive
 from mgtheory.polynomials.classical import chebyshev4
 from mgtheory.problems.symbols import channel_eigenvalues
@@ -205,10 +207,22 @@ def test_the_disc_of_zero_padding(grid):
 
 
 def test_grids():
-    assert level_grids((32, 40), 4, "periodic") == [(32, 40), (16, 20), (16, 16), (16, 16)]
-    assert level_grids((8, 8), 2, "periodic") == [(16, 16), (16, 16)]
-    assert level_grids((65, 65), 2, "periodic") == [(65, 65), (33, 33)]
-    assert level_grids((8, 9), 4) == [(8, 9), (4, 5), (2, 3), (1, 2)]
+    assert level_grids((32, 40), 4 * [8], "periodic") == [(32, 40), (16, 20), (16, 16), (16, 16)]
+    assert level_grids((8, 8), [3, 3], "periodic") == [(16, 16), (16, 16)]
+    assert level_grids((65, 65), [3, 3], "periodic") == [(65, 65), (33, 33)]
+    assert level_grids((8, 9), 4 * [512]) == [(8, 9), (4, 5), (2, 3), (1, 2)]
+    assert level_grids((32, 32), [64, 128]) == [(32, 32), (16, 16)]  # of CIFAR-10, at full width
+
+
+def test_the_grids_of_large_images_are_shortened_in_the_start_and_in_what_reads_it():
+    """Of photographs a start took many minutes. What `shortened` may do: test_block_torch.py."""
+    assert level_grids((224, 90), [4, 8, 256]) == [(128, 90), (112, 45), (16, 16)]
+    assert level_grids((224, 90), [1024], "periodic") == [(16, 16)]
+    model = nets.create_model("q2", width=2, levels=2, in_channels=1)
+    report = nets.initialise(model, "bounded", size=(300, 20))
+    assert [level.grid for level in report.levels] == [(128, 20), (128, 10)]
+    assert [state.size for state in level_states(model, report)] == [(128, 20), (128, 10)]
+    assert [state.size for state in level_states(model, (300, 20))] == [(128, 20), (128, 10)]
 
 
 @pytest.mark.parametrize(

@@ -28,29 +28,6 @@ def test_the_start_measures_training_images_as_the_run_normalises_them(monkeypat
     assert given["size"] == (8, 8)
 
 
-@pytest.mark.parametrize(
-    ("name", "longest", "lines"), [("q2", 7, 1), ("q2", 8, 0), ("resnet8", 7, 0)]
-)
-def test_a_start_of_minutes_is_said_before_it(monkeypatch, tmp_path, capsys, name, longest, lines):
-    """Of photographs as a camera makes them nothing was seen for minutes; a network without levels
-    has no spectra."""
-    began = []
-
-    def start(*_, **__):
-        began.append(capsys.readouterr().err)
-        raise ValueError("enough")
-
-    monkeypatch.setattr(module, "LONG", longest)
-    monkeypatch.setattr(module, "initialise", start)
-    with pytest.raises(ValueError, match="enough"):
-        train(load_config("digits", [f"model={name}", "placement=null"]), tmp_path / "run")
-    assert began[0].count("\n") == lines
-    assert began[0].startswith("images 8 x 8: the spectrum of each level's A is" if lines else "")
-    with pytest.raises(ValueError, match="enough"):
-        train(load_config("digits", []), tmp_path / "run", progress=False)
-    assert began[1] == ""
-
-
 class Own(torch.nn.Module):
     """A linear layer on the average colour, and what else users write."""
 
