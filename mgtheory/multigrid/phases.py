@@ -5,18 +5,21 @@ Where a_xy = -|a_xy| e^(i phi_xy), a_yx its conjugate, beside a positive diagona
 functions that follow the phases: v(x) = e^(i phi_xy) v(y) for neighbours x and y along an axis, and
 v(x) = U(x, y) v(y) for others, U the product of these factors along the axes, one after the other.
 What is interpolated from a coarse unknown at y to x is multiplied by U(x, y), and what is
-restricted by its conjugate. Where the phases around every mesh cancel, A = G^* S G with a diagonal
-G of modulus 1 and a real S, whose cycle it is.
+restricted by its conjugate. Along an axis whose couplings are positive, as of stretched elements,
+the sign is no phase: of both readings that is taken by which A makes less of what is smoothest.
+Where the phases around every mesh cancel, A = G^* S G with a diagonal G of modulus 1 and a real S,
+whose cycle it is.
 
 Source: parallel transport on a lattice, K. G. Wilson, Phys. Rev. D 10 (1974) 2445-2459.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -38,26 +41,41 @@ class Phases:
     around: tuple[bool, ...]
 
     @classmethod
-    def of(cls, A: sp.csr_array, shape: Shape) -> Self | None:
+    def of(cls, A: sp.csr_array, shape: Shape) -> Phases | None:
         """Those of A; None for a real A, one whose couplings are real, or not those of a Hermitian
         one."""
         if not np.iscomplexobj(A.data):
             return None
         off = sp.csr_array(A - sp.diags_array(A.diagonal()))
-        if not off.count_nonzero():
+        off.eliminate_zeros()
+        if not off.nnz:
             return None
+        # rows that fix a value, to which others may still couple
+        alone = sp.diags_array(1.0 * (np.diff(off.indptr) == 0))
+        off = sp.csr_array(off + alone @ off.conj().T)
         rounding = ROUNDED * float(np.abs(off.data).max())
         if np.abs(off.data.imag).max() <= rounding or abs(off - off.conj().T).max() > rounding:
             return None
-        sign = np.sign(A.diagonal().real.sum())
-        steps, around = np.zeros((len(shape), *shape)), []
+        sign = -1.0 if A.diagonal().real.sum() < 0.0 else 1.0
+        steps, around, coupled = np.zeros((len(shape), *shape)), [], []
         for j, n in enumerate(shape):
             unit = np.eye(len(shape), dtype=int)[j]
-            seam = entries(A, shape, (1 - n) * unit) * (n > 2)
-            found = entries(A, shape, unit) + seam
-            steps[j] = np.where(found != 0.0, np.angle(-sign * found), 0.0)
+            seam = entries(off, shape, (1 - n) * unit) * (n > 2)
+            found = entries(off, shape, unit) + seam
+            coupled.append(np.abs(found) > rounding)
+            steps[j] = np.where(coupled[j], np.angle(-sign * found), 0.0)
             around.append(bool(seam.any()))
-        return cls(steps, tuple(around))
+
+        def turned(axes: Sequence[bool]) -> Phases:
+            """With the couplings along these axes taken for positive ones, as of elements that are
+            stretched."""
+            half = np.pi * np.asarray(axes).reshape(-1, *len(shape) * [1]) * np.asarray(coupled)
+            return cls(steps + half, tuple(around))
+
+        def energy(one: Phases) -> float:
+            return sign * float(one.without(A).sum())
+
+        return min(map(turned, itertools.product((False, True), repeat=len(shape))), key=energy)
 
     @property
     def shape(self) -> Shape:
