@@ -143,7 +143,7 @@ def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]
     states = level_states(load(path), read_start(path))
     if not states or not states[0].factors:
         return {}
-    spectra = convolution_spectra([(one.A, one.size, one.padding) for one in states])
+    spectra = convolution_spectra([(one.A, one.measured, one.padding) for one in states])
     pairs = enumerate(zip(states, spectra, strict=True))
     moments = [_moment(1, k, state, spectrum, near=False) for k, (state, spectrum) in pairs]
     names = ("max_modulus", "smoothing_factor", "effective_factor")
@@ -203,7 +203,7 @@ def _measured(
     items = [(epoch, k) for epoch in sorted(states) for k in range(len(record.learned))]
     say("spectra along training")
     asked = [states[epoch][k] for epoch, k in items]
-    spectra = convolution_spectra([(one.A, one.size, one.padding) for one in asked])
+    spectra = convolution_spectra([(one.A, one.measured, one.padding) for one in asked])
     say("smoothing along training")
     work = list(zip(items, asked, spectra, strict=True))
 
@@ -252,7 +252,7 @@ def _moment(
     assert q is not None
     effective = None
     if epoch and has_norms(state):
-        apply, high = applied_pass(state, folded=True), high_part(state.size, state.padding)
+        apply, high = applied_pass(state, folded=True), high_part(state.measured, state.padding)
         effective = spectral_radius(lambda v: high(apply(v)), spectrum.unknowns)
     identifiable = all(reading.identifiable for reading in readings(state))
     nearest = None

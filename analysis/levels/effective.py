@@ -21,6 +21,7 @@ end multiplies the whole by its S.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -133,12 +134,13 @@ def propagator(level: LevelState, *, folded: bool) -> Propagator:
 def applied_pass(
     level: LevelState, *, folded: bool
 ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """One pass over all steps as the network applies it, on the level's own grid with its padding:
-    a function on fields of shape (..., channels * height * width)."""
-    cells = level.size[0] * level.size[1]
+    """One pass over all steps as the network applies it, with its padding, on the grid where it is
+    measured: a function on fields of shape (..., channels * height * width)."""
+    grid = level.measured
+    cells = math.prod(grid)
 
     def convolve(kernel: NDArray[np.float64], v: Any) -> Any:
-        return product(kernel, level.size, level.padding)(v)
+        return product(kernel, grid, level.padding)(v)
 
     def apply(u: NDArray[np.float64]) -> NDArray[np.float64]:
         fields = np.reshape(u, (-1, level.channels, cells))

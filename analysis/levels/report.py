@@ -35,7 +35,7 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
 from nets.start.padded import TOLERANCE as TOLERANCE_OF_MEASURED
 from nets.start.padded import dense_eigenvalues, high_part, product, spectral_radius
-from nets.start.spectrum import LevelSpectrum, convolution_spectrum
+from nets.start.spectrum import LevelSpectrum, convolution_spectrum, measured_grid
 from nets.start.threads import serial
 
 ROLES = ("theory", "start", "learned", "effective")
@@ -181,7 +181,7 @@ class LevelReport:
     def largest_only(self) -> bool:
         """Whether of the learned A as applied the outermost eigenvalues alone are known."""
         known: NDArray[np.complex128] = self.arrays["eigenvalues/learned"]
-        return known.size < self.channels * math.prod(self.size)
+        return known.size < self.channels * math.prod(measured_grid(self.size, self.channels))
 
     @property
     def relative(self) -> dict[str, ResidualPolynomial]:
@@ -279,7 +279,7 @@ def analyse_level(
         arrays[f"symbol/{name}"] = spectrum.symbol.values
     for name, kernel in _distinct(learned).items():
         say(f"spectrum, {name}")
-        spectrum = convolution_spectrum(kernel, learned.size, padding=learned.padding)
+        spectrum = convolution_spectrum(kernel, learned.measured, padding=learned.padding)
         known = arrays[f"eigenvalues/{name}"] = known_eigenvalues(spectrum)
         operators[name] = Operator.of(spectrum, known)
     folded = effective_steps(learned)
@@ -325,7 +325,7 @@ def _view(
     if q is None or folded:  # one pass is no polynomial in A
         found = damping(state.A, state.grid, propagate)
         apply, n = applied_pass(state, folded=folded), spectrum.unknowns
-        high = high_part(state.size, state.padding)
+        high = high_part(state.measured, state.padding)
         mu = spectral_radius(lambda v: high(apply(v)), n)
         largest = spectral_radius(apply, n)
     else:  # the radii by the symbol's eigenvalues, which is cheaper and exact

@@ -21,9 +21,9 @@ from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.classifier import MultigridClassifier, levels_of
 from nets.models.paddings import padding_of
-from nets.start.operators import dense_kernel, level_grids
+from nets.start.operators import dense_kernel
 from nets.start.report import InitReport
-from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectrum
+from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectrum, measured_grid
 
 NORM_POSITIONS = ("nowhere", "correction", "sum", "operator")
 
@@ -126,8 +126,7 @@ class LevelState:
     steps
         In order of application.
     size
-        (H, W) of the level's feature maps; of large ones that on which a spectrum is measured
-        (`nets.start.spectrum.shortened`).
+        (H, W) of the level's feature maps.
     starts_from_zero
         Whether u = 0 at the level's start (level 1).
     end_norm
@@ -160,15 +159,21 @@ class LevelState:
         return int(self.A.shape[0])
 
     @property
+    def measured(self) -> tuple[int, ...]:
+        """The grid on which its spectrum is measured: the level's size, or a part of a large
+        one."""
+        return measured_grid(self.size, self.channels)
+
+    @property
     def grid(self) -> tuple[int, int]:
-        """The periodic grid of its symbol: the level's size, at least 16 per axis."""
-        height, width = self.size
+        """The periodic grid of its symbol: as measured, at least 16 per axis."""
+        height, width = self.measured
         return max(MINIMUM_GRID, height), max(MINIMUM_GRID, width)
 
     @property
     def spectrum(self) -> LevelSpectrum:
         """The spectrum of A as the network applies it."""
-        return convolution_spectrum(self.A, self.size, padding=self.padding)
+        return convolution_spectrum(self.A, self.measured, padding=self.padding)
 
     @property
     def factors(self) -> tuple[Factor, ...]:
@@ -200,17 +205,17 @@ def level_states(model: nn.Module, start: InitReport | tuple[int, int]) -> tuple
         classifier after the first halves it, rounding up. The grids of blocks are those of the
         report; without one they are unknown, and there are no levels.
     """
-    size, grids = start if isinstance(start, tuple) else start.size, []
+    (height, width), grids = start if isinstance(start, tuple) else start.size, []
     levels = levels_of(model)
     if isinstance(model, MultigridClassifier):
-        grids = level_grids(size, [level.A.in_channels for level in levels])
+        grids = [(-(-height // 2**k), -(-width // 2**k)) for k in range(len(levels))]
     elif isinstance(start, InitReport):
-        grids = [one.grid for one in start.levels]
+        grids = [(one.grid[0], one.grid[1]) for one in start.levels]
     states = [
         LevelState(
             A=dense_kernel(level.A),
             steps=tuple(_step(step) for step in level.steps),
-            size=(grid[0], grid[1]),
+            size=grid,
             starts_from_zero=isinstance(model, MultigridClassifier) and level is levels[0],
             end_norm=_norm(level.norm),
             padding=padding_of(level.A.padding_mode),

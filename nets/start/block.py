@@ -39,7 +39,7 @@ from nets.start.operators import check_separable_start, start_operators, start_o
 from nets.start.report import LevelReport
 from nets.start.scheme import Scheme
 from nets.start.schemes import find_scheme, scheme_text
-from nets.start.spectrum import LevelSpectrum, shortened
+from nets.start.spectrum import LevelSpectrum, measured_grid, shortened
 
 
 class PolynomialBlock(nn.Module):
@@ -310,7 +310,9 @@ def _started(model: nn.Module, images: Tensor, generator: torch.Generator | None
         block = cast("PolynomialBlock", module)
         size = (given[0] if given else named["x"]).shape[2:]
         if block in waiting and block not in sizes:
-            grid = shortened(size, block.level.A.in_channels)
+            # of images as that of any level
+            cut = measured_grid if block.dim == 2 else shortened
+            grid = cut(size, block.level.A.in_channels)
             spectra[block] = block._spectrum(grid, generator)
             block._start(waiting[block], spectra[block], generator)
         sizes.setdefault(block, size)

@@ -23,7 +23,12 @@ from nets.models.coefficients import assign, is_settable
 from nets.models.convolutions import Conv, SeparableConv, TorchConv
 from nets.models.options import check_counts, check_number, one_of
 from nets.models.paddings import padding_of
-from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectra, shortened
+from nets.start.spectrum import (
+    MINIMUM_GRID,
+    LevelSpectrum,
+    convolution_spectra,
+    measured_grid,
+)
 
 MARGIN = 0.1  # of the start `shifted`, relative to the radius
 SMALL = 0.1  # random part of the start `laplacian`
@@ -35,14 +40,14 @@ def level_grids(
     size: Sequence[int], channels: Sequence[int], padding: str = "applied"
 ) -> list[tuple[int, ...]]:
     """The grid on which the A of each level, of so many channels, is measured: that of the level's
-    features, images of `size` halved per level and rounded up, `shortened` where it is large.
+    features, images of `size` halved per level and rounded up, or a part of a large one.
 
     ``periodic`` gives those of the periodic operators instead, at least `MINIMUM_GRID` per axis.
     """
     check_counts(size, "size", "the image's (height, width), two positive whole numbers", 2)
     least = MINIMUM_GRID if padding == "periodic" else 1
     return [
-        tuple(max(least, n) for n in shortened([math.ceil(n / 2**level) for n in size], own))
+        measured_grid([max(least, math.ceil(n / 2**level)) for n in size], own)
         for level, own in enumerate(channels)
     ]
 

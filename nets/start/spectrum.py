@@ -49,8 +49,10 @@ from nets.start.threads import in_threads, serial
 SYMBOL = "symbol"  # periodic, without the second pass that gives the radius in double precision
 MINIMUM_GRID = 16  # points per axis of a symbol at least: on fewer the samples miss the extremes
 OUTLINE = 513  # points around a spectrum: 16 a degree up to 32
-# larger grids take minutes, and b hardly changes: of random A by 1 % from 32 x 32 to 128 x 128
+# larger grids take minutes; b of a random A grows by 2 % from 16 to 32 points an axis, and by 1 %
+# from 32 to 128
 MOST_POINTS, MOST_UNKNOWNS, FEWEST_POINTS = 128, 2**16, 8
+OF_IMAGES = 32  # points an axis that levels of a network for images keep
 REMEMBERED = 32  # spectra of at most about 1 MiB each for the published models
 # lower end of the part to damp, relative to b, where the whole spectrum is positive: the high
 # frequencies of a 5-point Laplacian
@@ -242,16 +244,24 @@ def residual_radius(
     return padded.spectral_radius(lambda v: after(v - A @ q.apply(A, v)), n)
 
 
-def shortened(grid: Sequence[int], channels: int) -> tuple[int, ...]:
+def shortened(
+    grid: Sequence[int], channels: int, *, fewest: int = FEWEST_POINTS
+) -> tuple[int, ...]:
     """A grid with its long axes cut to one length, on which a spectrum takes seconds: at most
-    `MOST_POINTS`, and as many as have `MOST_UNKNOWNS` together."""
+    `MOST_POINTS`, as many as have `MOST_UNKNOWNS` together, or else `fewest`."""
 
     def unknowns(side: int) -> int:
         return channels * math.prod(min(side, n) for n in grid)
 
-    sides = range(FEWEST_POINTS + 1, MOST_POINTS + 1)
-    side = FEWEST_POINTS + bisect.bisect_right(sides, MOST_UNKNOWNS, key=unknowns)
+    sides = range(fewest + 1, MOST_POINTS + 1)
+    side = fewest + bisect.bisect_right(sides, MOST_UNKNOWNS, key=unknowns)
     return tuple(min(side, n) for n in grid)
+
+
+def measured_grid(size: Sequence[int], channels: int) -> tuple[int, ...]:
+    """The grid on which a level of a network for images is measured: its own, where it is large
+    `shortened`, but not below `OF_IMAGES` points an axis."""
+    return shortened(size, channels, fewest=OF_IMAGES)
 
 
 def convolution_spectrum(

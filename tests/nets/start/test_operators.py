@@ -216,13 +216,17 @@ def test_grids():
 
 def test_the_grids_of_large_images_are_shortened_in_the_start_and_in_what_reads_it():
     """Of photographs a start took many minutes. What `shortened` may do: test_block_torch.py."""
-    assert level_grids((224, 90), [4, 8, 256]) == [(128, 90), (112, 45), (16, 16)]
-    assert level_grids((224, 90), [1024], "periodic") == [(16, 16)]
+    assert level_grids((224, 90), [4, 8, 256]) == [(128, 90), (112, 45), (32, 23)]
+    assert level_grids((32, 32), [256, 256]) == [(32, 32), (16, 16)]  # of MgNet
+    assert level_grids((32, 32), [1024], "periodic") == [(32, 32)]
     model = nets.create_model("q2", width=2, levels=2, in_channels=1)
     report = nets.initialise(model, "bounded", size=(300, 20))
     assert [level.grid for level in report.levels] == [(128, 20), (128, 10)]
-    assert [state.size for state in level_states(model, report)] == [(128, 20), (128, 10)]
-    assert [state.size for state in level_states(model, (300, 20))] == [(128, 20), (128, 10)]
+    for told in (report, (300, 20)):
+        states = level_states(model, told)
+        assert [state.size for state in states] == [(300, 20), (150, 10)]
+        assert [state.measured for state in states] == [(128, 20), (128, 10)]
+        assert [state.spectrum.grid for state in states] == [(128, 20), (128, 10)]
 
 
 @pytest.mark.parametrize(
