@@ -349,7 +349,49 @@ SENTENCES = [
             ("gain nothing in loss ({0:.3f}, {1:.3f} to {2:.3f})", 0, 20, "train_loss", "q8"),
         )
     ),
+    *(
+        (
+            "docs/evidence.md",
+            sentence,
+            lambda m=m, one=one, other=other, measure=measure: difference(
+                "placement-cifar16", {"p": one}, {"p": other}, measure, m=m
+            ),
+        )
+        for sentence, one, other, measure, m in (
+            (
+                "is {0:.1f} points behind `relu_outside_nobn` ({1:.1f} to {2:.1f},",
+                NOBN,
+                "regular",
+                "test_accuracy",
+                "q2",
+            ),
+            (
+                "is {0:.1f} points ahead of it ({1:.1f} to {2:.1f}, p = 0.008)",
+                "regular",
+                NOBN,
+                "test_accuracy",
+                "g4",
+            ),
+            (
+                "training loss by {0:.3f} ({1:.3f} to {2:.3f}, p < 0.001)",
+                NOBN,
+                "regular",
+                "train_loss",
+                "g4",
+            ),
+        )
+    ),
 ]
+
+
+def test_accuracies_of_placements_of_photographs():
+    columns, body = table("docs/evidence.md", "test accuracy (%), the mean of five seeds, of g4")
+    for placement, cells in body.items():
+        for model, cell in zip(columns, cells, strict=True):
+            found = values("placement-cifar16", "test_accuracy", p=placement, m=model)
+            normless = model == "g4" and placement in (NOBN, "plain")
+            assert sorted(found) == [*range(4 if normless else 5)]
+            alike(cell, float(np.mean([*found.values()])))
 
 
 @pytest.mark.parametrize(("page", "sentence", "numbers"), SENTENCES)
