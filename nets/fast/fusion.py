@@ -35,8 +35,8 @@ from nets.models.convolutions import SeparableConv
 from nets.models.transfers import Transfer
 
 # The code generator stops at 4 or 8 inputs or 30 operations. Without these limits the generated
-# code of q2 moves 11 % fewer bytes and that of g6 4 % (benchmarks/results/train-h200.md); residual
-# networks gain nothing and keep them.
+# code of q2 moves 11 % fewer bytes and that of g6 4 % (benchmarks/results/train-h200.md); that of
+# residual networks moved more, and they keep them.
 FUSION = {
     "realize_reads_threshold": 64,
     "realize_acc_reads_threshold": 64,

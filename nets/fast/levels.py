@@ -37,7 +37,8 @@ class FusedLevel(Level):
         return g + cast("Tensor", last._conv_forward(e, -last.weight, None))
 
     def residual_to_smooth(self, g: Tensor, e: Tensor | None) -> Tensor:
-        """The residual, which the norms of a step read three times in each direction."""
+        """The residual, which a step's two norms and its result are computed from, each in a pass
+        of its own, in both directions."""
         residual = self.residual(g, e)
         return residual if e is None else kept(residual)
 
@@ -47,7 +48,8 @@ class FusedLevel(Level):
 
 
 class FusedStep(SmoothingStep):
-    """A smoothing step for code that is generated for a GPU: relu(bn(x)) is one thing."""
+    """A smoothing step for code that is generated for a GPU: relu(bn(x)) is one thing where a
+    convolution may read it, which of rho none does."""
 
     def at(self, position: str, x: Tensor) -> Tensor:
         """As `SmoothingStep.at`."""
