@@ -40,6 +40,7 @@ from probes import (
     synchronisation,
     timed,
 )
+from torch import Tensor
 
 import nets
 from nets.config import load_config
@@ -264,19 +265,21 @@ def operator_rows(
         x = x.to(memory_format=torch.channels_last).requires_grad_()
         seed, inputs = torch.randn_like(x), [x, *plain.parameters()]
 
-        def product(A: torch.nn.Module) -> None:
-            with torch.autocast(device.type, dtype=torch.bfloat16):
-                y = A(x)  # noqa: B023
-            torch.autograd.grad(y, inputs, seed)  # noqa: B023
-
         if gpu and not args.eager:
             forms = {name: compiled(form) for name, form in forms.items()}
-        runs = {name: partial(product, form) for name, form in forms.items()}
+        runs = {name: partial(_product, form, x, inputs, seed) for name, form in forms.items()}
         one = timed(runs, device, steps=args.steps or (30 if gpu else 3), repeats=args.repeats)
         say(
             f"{f'{channels} x {side}^2':>16}{1e3 * one['plain']:>16.3f}{1e3 * one['dense']:>16.3f}"
             f"{one['plain'] / one['dense']:>16.2f}"
         )
+
+
+def _product(A: torch.nn.Module, x: Tensor, inputs: list[Tensor], seed: Tensor) -> None:
+    """A x in half precision, and the gradients of its product with `seed`."""
+    with torch.autocast(x.device.type, dtype=torch.bfloat16):
+        y = A(x)
+    torch.autograd.grad(y, inputs, seed)
 
 
 def end_to_end(
