@@ -4,8 +4,8 @@ effective polynomial, and what training did.
 **theory** is the theory's polynomial scaled to the spectral radius of the learned A; **start** and
 **learned** are the coefficients as they stand, on the A of that moment; **effective** is learned
 with the batch norms folded in. b, max |q| and mu are those of what the network applies, with its
-padding on the level's own grid, activations as the identity. What is shown over frequencies is the
-symbol's, on a periodic grid of at least 16 per axis.
+padding on the level's own grid, or a part of a large one, activations as the identity. What is
+shown over frequencies is the symbol's, on a periodic grid of at least 16 per axis.
 """
 
 from __future__ import annotations

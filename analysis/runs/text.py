@@ -27,7 +27,7 @@ MEANINGS = {
     ),
     "spectral radius b": (
         "of the convolution A that the role stands on, as the network applies it: with its padding,"
-        " on the level's own grid"
+        " on the level's own grid, or a part of a large one"
     ),
     "roots": "of the residual polynomial q",
     "smoothing factor": (

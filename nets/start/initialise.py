@@ -2,11 +2,11 @@
 with a report of what was done.
 
 ``initialise(model, "chebyshev4", operator="laplacian", size=(32, 32))`` starts each level's A,
-measures its spectrum as the network applies it (with its padding, on the level's own grid), takes
-the family on (0, 1], scales it by the spectral radius b, and turns its roots into the level's
-factors. Every level reports max |q| over that spectrum: below 1 (but for q(0) = 1 at an eigenvalue
-0) repeated passes converge, above 1 they do not, whatever the family's name. One pass is bounded by
-it where A is normal; of a random A ||q(A)|| is larger.
+measures its spectrum as the network applies it (with its padding, on the level's own grid, or a
+part of a large one), takes the family on (0, 1], scales it by the spectral radius b, and turns its
+roots into the level's factors. Every level reports max |q| over that spectrum: below 1 (but for
+q(0) = 1 at an eigenvalue 0) repeated passes converge, above 1 they do not, whatever the family's
+name. One pass is bounded by it where A is normal; of a random A ||q(A)|| is larger.
 
 The spectrum is that of A alone. A batch norm inside rho divides the residual by its standard
 deviation s: a linear step then changes the next residual by about w b in units of s, and near given
@@ -76,8 +76,8 @@ def initialise(
         `margin`) or ``keep``.
     padding
         What b, max |q| and a scheme that looks at A's spectrum go by: ``applied``, A with the
-        padding and on the grid that the network applies it on; or ``periodic``, A with periodic
-        padding on at least 16 points an axis, as in earlier versions.
+        padding and on the grid (or a part of a large one) that the network applies it on; or
+        ``periodic``, A with periodic padding on at least 16 points an axis, as in earlier versions.
     generator
         For every random number of the start, on the CPU; None is torch's global one.
     size
