@@ -47,14 +47,13 @@ def test_positive_couplings_in_a_weak_field_are_no_phases(stretched, most):
 
 
 def test_points_inside_whose_rows_fix_a_value_keep_the_phases():
-    """Others still couple to them, so that A is not Hermitian."""
+    """Others still couple to them, so that A is not Hermitian; without phases a cycle left 0.89,
+    and of the real matrix it leaves 0.065."""
     A = poisson((33, 33)).A
     fixed = np.random.default_rng(4).random(A.shape[0]) < 0.02
     T = turned(A)[0]
-    real, ours = (
-        sp.csr_array(sp.diags_array(1.0 * ~fixed) @ M + sp.diags_array(1.0 * fixed)) for M in (A, T)
-    )
-    assert factor(ours, (33, 33)) == pytest.approx(factor(real, (33, 33)), abs=0.03)
+    ours = sp.csr_array(sp.diags_array(1.0 * ~fixed) @ T + sp.diags_array(1.0 * fixed))
+    assert factor(ours, (33, 33)) < 0.12
 
 
 def factor(A, shape, **options):
