@@ -209,8 +209,9 @@ class TrainSection(_Section):
         Literal["32", "bf16", "64"], BeforeValidator(lambda v: str(v) if isinstance(v, int) else v)
     ] = "32"
     """Bits of the arithmetic; bf16 keeps weights and optimiser in 32."""
-    channels_last: bool = False
-    """Memory format NHWC, which tensor cores take."""
+    channels_last: bool | Literal["auto"] = "auto"
+    """Memory format NHWC; auto: on a CPU, where a step is 1.1 to 1.6 times as fast (measured, in
+    float32; not in float64), and of bf16 on CUDA, whose tensor cores take it."""
     compile: bool | Literal["auto"] = False
     """torch.compile; auto: on CUDA alone, since on a CPU generated code gained nothing over eager
     (measured)."""

@@ -25,7 +25,7 @@ from nets.data.order import keyed_word, shares, steps_per_epoch
 from nets.data.sources import DataSet
 from nets.fast.capture import CapturedStep, may_capture
 from nets.fast.fusion import compiled, prepare
-from nets.settings import TrainConfig
+from nets.settings import TrainConfig, TrainSection
 from nets.training.checkpoint import State, load_optimizer, optimizer_state
 from nets.training.optim import Ema, learning_rate, make_optimizer, set_learning_rate
 
@@ -42,6 +42,14 @@ PROGRESS = (
     *("step", "epoch", "within", "rows", "best_row"),
     *("seconds", "train_seconds", "trained_images"),
 )
+
+
+def memory_format(section: TrainSection, device: torch.device) -> torch.memory_format:
+    """Of images and weights: as configured, else the faster one."""
+    last = section.channels_last
+    if last == "auto":
+        last = section.precision in {"cpu": ("32", "bf16"), "cuda": ("bf16",)}.get(device.type, ())
+    return torch.channels_last if last else torch.contiguous_format
 
 
 class Trainer:
@@ -67,10 +75,9 @@ class Trainer:
                     f"augment.{name} is {value}; allowed are 0 to {side}, the side of the images"
                 )
         self.steps_per_epoch = steps_per_epoch(section, len(data.train), self.world)
-        self.format = torch.channels_last if section.channels_last else torch.contiguous_format
+        self.format = memory_format(section, self.device)
         self.raw = model.to(device=self.device)
-        if section.channels_last:
-            self.raw = self.raw.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.raw = self.raw.to(memory_format=self.format)  # type: ignore[call-overload]
         if section.precision == "64":
             self.raw = self.raw.double()
         self.dtype = next(self.raw.parameters()).dtype

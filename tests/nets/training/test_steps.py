@@ -11,9 +11,10 @@ from nets.config import load_config
 from nets.data.order import one_step_an_epoch
 from nets.data.sources import load_data
 from nets.models.norms import convert_ghost_batchnorm
+from nets.settings import TrainSection
 from nets.training.build import build
 from nets.training.launch import launched_fabric
-from nets.training.trainer import Trainer
+from nets.training.trainer import Trainer, memory_format
 
 from .tiny import config
 
@@ -114,12 +115,35 @@ def test_every_epoch_and_seed_has_its_own_order_and_partners_come_next():
 
 
 @pytest.mark.parametrize(
+    ("device", "precision", "faster"),
+    [
+        *(("cpu", "32", True), ("cpu", "bf16", True), ("cpu", "64", False)),
+        *(("cuda", "bf16", True), ("cuda", "32", False), ("mps", "32", False)),
+    ],
+)
+def test_memory_format_is_as_configured_or_the_faster_one(device, precision, faster):
+    for choice, last in (("auto", faster), (True, True), (False, False)):
+        section = TrainSection(channels_last=choice, precision=precision)
+        expected = torch.channels_last if last else torch.contiguous_format
+        assert memory_format(section, torch.device(device)) is expected
+
+
+def test_images_and_weights_have_one_memory_format():
+    t = trainer("width=4")
+    x = next(t.batches())[0]
+    weight = t.raw.levels[0].A.weight
+    assert x.stride() == x.to(memory_format=torch.channels_last).stride()
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()
+
+
+@pytest.mark.parametrize(
     "sets",
     [
         ["mixup=0.2", "cutmix=1"],
         ["policy=randaugment", "cutout=3", "flip=alternating"],
         ["policy=autoaugment", "pad=reflect"],
-        ["channels_last=true", "precision=bf16"],
+        ["channels_last=false", "precision=bf16"],
         ["ema=0.9", "clip=0.5"],
         ["optim=adamw", "lr=0.01", "schedule=step"],
         ["model=g6", "placement=null", "optim=adamw", "lr=0.01"],
