@@ -15,6 +15,10 @@ from typing import Any
 
 import torch
 
+HOME = Path(__file__).resolve().parents[2]
+# what a run's numbers come from; rows of studies, which lie beside it, change as runs finish
+SOURCES = ("mgtheory", "nets", "analysis", "polymgnet")
+
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Revision of the code, versions, device and cores. Processors round differently, so that the
@@ -88,18 +92,23 @@ def _fields(lines: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _revision() -> str:
+def _revision(home: Path = HOME) -> str:
     """The git revision with a plus where sources were changed; outside of git the version."""
-    home = Path(__file__).resolve().parents[2]
-    describe = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
     # GIT_DIR and its kin would name another repository, as within a hook
     names = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def git(*words: str) -> str:
+        words = ("git", *words)
+        told = subprocess.check_output(
+            words, cwd=home, env=names, text=True, timeout=10, stderr=subprocess.DEVNULL
+        )
+        return told.strip()
+
     with suppress(OSError, subprocess.SubprocessError):
         # an installed package may lie in a repository that is not its own
         if (home / ".git").exists():
-            return subprocess.check_output(
-                describe, cwd=home, env=names, text=True, timeout=10, stderr=subprocess.DEVNULL
-            ).strip()
+            changed = git("status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
+            return git("rev-parse", "--short=12", "HEAD") + "+" * bool(changed)
     with suppress(PackageNotFoundError):
         return f"polymgnet {version('polymgnet')}"
     return "unknown"

@@ -135,15 +135,6 @@ def test_streams_that_nobody_reads(unbuffered):
         assert shell("{} solve --n x 2> /dev/full") == (2, "", "")
 
 
-def test_git_variables_name_no_other_revision(monkeypatch):
-    from nets.training.environment import _revision
-
-    own = _revision()
-    monkeypatch.setenv("GIT_DIR", "/nonexistent")
-    monkeypatch.setenv("GIT_WORK_TREE", "/")
-    assert _revision() == own
-
-
 @pytest.mark.parametrize(
     "name", ["config.json", "init.json", "summary.json", "metrics.csv", "data.json"]
 )

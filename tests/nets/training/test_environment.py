@@ -105,3 +105,25 @@ def test_the_revision_is_of_this_code(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_DIR", str(tmp_path))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
     assert environment(torch.device("cpu"))["revision"] == before
+
+
+def test_a_plus_says_that_sources_were_changed(tmp_path):
+    """Not that a study has added its rows, as the first run does for all that follow."""
+
+    def git(*words):
+        made = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        return subprocess.check_output(made, cwd=tmp_path, text=True).strip()
+
+    rows, source = tmp_path / "studies" / "rows.jsonl", tmp_path / "nets" / "steps.py"
+    for path in (rows, source):
+        path.parent.mkdir()
+        path.write_text("1")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "a")
+    head = git("rev-parse", "HEAD")[:12]
+    assert chapter._revision(tmp_path) == head
+    rows.write_text("2")
+    assert chapter._revision(tmp_path) == head
+    source.write_text("2")
+    assert chapter._revision(tmp_path) == f"{head}+"
