@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mgtheory._checks import check_kind
+from mgtheory._checks import check_kind, check_unmasked
+
+NUMBERS = (torch.float64, torch.float32, torch.int32, torch.int64)
+
+
+def as_tensor(given: Any, name: str, device: torch.device | str = "cpu") -> Tensor:
+    """Real numbers of a caller as a tensor: a tensor as it is, what speaks DLPack where it lies,
+    and an array of NumPy, or a list, on `device`; ValueError for other types and masked entries."""
+    if not isinstance(given, Tensor) and (
+        isinstance(given, np.ndarray) or not hasattr(given, "__dlpack__")
+    ):
+        check_unmasked(given, name)
+        array = np.ascontiguousarray(given)  # torch knows no negative strides
+        if array.dtype.kind not in "iuf":
+            raise ValueError(f"{name} has type {array.dtype}, must be real")
+        kept = array.dtype in (np.float32, np.float64) and array.flags.writeable
+        return torch.from_numpy(array if kept else array.astype(np.float64)).to(device)
+    tensor: Tensor = given if isinstance(given, Tensor) else torch.utils.dlpack.from_dlpack(given)
+    if tensor.dtype not in NUMBERS:
+        raise ValueError(f"{name} has type {tensor.dtype}, must be float64 or float32")
+    return tensor
 
 
 def check_images(images: Any, name: str = "images") -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nets.models.checks import as_tensor
 from nets.pde.levels import DeviceLevel
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -30,25 +31,15 @@ def taken(given: Any, name: str, finest: DeviceLevel, dtype: torch.dtype | None 
     Raises
     ------
     ValueError
-        For another type, device or shape.
+        For another type, device or shape, or entries that are masked.
     """
-    v, back, device = given, _back(given), finest.device
-    if not isinstance(v, Tensor):
-        if hasattr(v, "__dlpack__") and not isinstance(v, np.ndarray):
-            v = torch.utils.dlpack.from_dlpack(v)
-        else:
-            array = np.ascontiguousarray(v)  # torch knows no negative strides
-            if array.dtype.kind not in "iuf":
-                raise ValueError(f"{name} has type {array.dtype}, must be real")
-            kept = array.dtype in (np.float32, np.float64) and array.flags.writeable
-            v = torch.from_numpy(array if kept else array.astype(np.float64)).to(device)
+    back, device = _back(given), finest.device
+    v = as_tensor(given, name, device)
     if v.device != device:
         raise ValueError(
             f"{name} is on {v.device}, the hierarchy on {device}: take"
             f" {name}.to({str(device)!r}), or build with device={str(v.device)!r}"
         )
-    if v.dtype not in (*DTYPES.values(), torch.int32, torch.int64):
-        raise ValueError(f"{name} has type {v.dtype}, must be float64 or float32")
     shape = tuple(v.shape)
     grids = shape[-len(finest.shape) :] == finest.shape and v.numel() > 0
     if shape != (finest.size,) and not grids:

@@ -40,7 +40,7 @@ from mgtheory.smoothers import DEFAULT, Polynomial, called
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
 from nets.models.blocks import Level, SmoothingStep
-from nets.models.checks import check_generator
+from nets.models.checks import as_tensor, check_generator
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.convolutions import CONVOLUTIONS
 from nets.models.placements import PLACEMENTS
@@ -218,21 +218,29 @@ class MultigridCycle(nn.Module):
         from 2^17 unknowns on. On a GPU a tensor of the module that is written to by ``.data``, or
         by a kernel of one's own, is not seen to have changed: call `forget_twin` then.
         """
-        grid = self._check_shape(b)
+        grid = self._check(b, "b")
+        if x is not None:
+            self._check(x, "x")
         if (quick := self._quick(b, x)) is not None:
             found: Tensor = quick.iterate(b, x, self.kind)
             return found
-        r = b if x is None else self.residual(b, x)
+        r = b if x is None else b - self._product(x)
         e = self._correct(r.reshape(-1, 1, *grid)).reshape(r.shape)
         return e if x is None else x + e
 
-    def _check_shape(self, b: Tensor) -> tuple[int, ...]:
-        """The shape of the finest grid, which the last axes of b must have."""
-        grid = self.shapes[0]
-        if tuple(b.shape[-len(grid) :]) != grid:
+    def _check(self, v: Tensor, name: str) -> tuple[int, ...]:
+        """The shape of the finest grid, which the last axes of v must have; ValueError too for what
+        is no tensor of the module's type and device."""
+        grid, own = self.shapes[0], self.coarse_inverse
+        check_kind(v, Tensor, name, "a tensor (torch.from_numpy(array))")
+        if (v.dtype, v.device) != (own.dtype, own.device):
             raise ValueError(
-                f"got a tensor of shape {tuple(b.shape)}, needs (..., {', '.join(map(str, grid))})"
+                f"{name} is {v.dtype} on {v.device}, the cycle {own.dtype} on {own.device}: move"
+                " one by its .to()"
             )
+        if tuple(v.shape[-len(grid) :]) != grid:
+            allowed = f"(..., {', '.join(map(str, grid))})"
+            raise ValueError(f"{name} has shape {tuple(v.shape)}, must be {allowed}")
         return grid
 
     def _correct(self, r: Tensor, first: int = 0) -> Tensor:
@@ -248,14 +256,14 @@ class MultigridCycle(nn.Module):
         `loads` gives the right-hand side of a coarser shape, restricted ones by default; the values
         are those of `mgtheory.Hierarchy.full_multigrid`.
         """
-        grid = self._check_shape(b)
+        grid = self._check(b, "b")
         check_whole(cycles, "cycles", 1)
         sides = [b.reshape(-1, 1, *grid)]
         for i, shape in enumerate(self.shapes[1:]):
             if loads is None:
                 sides.append(cast("GridTransfer", self.transfers[i]).restrict(sides[-1]))
             else:
-                given = torch.as_tensor(loads(shape)).to(b)
+                given = as_tensor(loads(shape), f"loads({shape})").to(b)
                 if given.shape not in (shape, (math.prod(shape),)):
                     raise ValueError(
                         f"loads({shape}) has shape {tuple(given.shape)}, must be"
@@ -288,8 +296,14 @@ class MultigridCycle(nn.Module):
 
     def residual(self, b: Tensor, x: Tensor) -> Tensor:
         """b - A x on the finest grid."""
+        self._check(b, "b")
+        self._check(x, "x")
+        return b - self._product(x)
+
+    def _product(self, x: Tensor) -> Tensor:
+        """A x on the finest grid."""
         product: Tensor = self._level(self.down, 0).A(x.reshape(-1, 1, *self.shapes[0]))
-        return b - product.reshape(x.shape)
+        return product.reshape(x.shape)
 
     def _level(self, legs: nn.ModuleList, i: int) -> Level:
         return cast("Level", legs[i])
@@ -354,6 +368,7 @@ class MultigridCycle(nn.Module):
     def reduced(self, e: Tensor) -> Tensor:
         """E e: what one cycle leaves of errors of shape (..., *grid), without their part in the
         nullspace of A, which is no error."""
+        self._check(e, "e")
         return self._proper(self(torch.zeros_like(e), e))
 
     def _proper(self, e: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ from mgtheory.matrixfree.tables import (
     restriction,
 )
 from mgtheory.problems.grids import Shape
+from nets.models.checks import as_tensor
 
 Array = NDArray[np.float64]
 # an axis of the coarsest grid up to which products with a sine matrix take less than an FFT does
@@ -269,7 +270,7 @@ class DeviceLevel(SweptLevel):
     def fitted(self, given: Any, name: str) -> Tensor:
         """A real array or tensor of shape (n,), that of the grid, or of several grids, as a tensor
         of the level's shape, device and type."""
-        v = given if isinstance(given, Tensor) else torch.from_numpy(np.array(given, dtype=float))
+        v = as_tensor(given, name)
         if v.shape[-len(self.shape) :] != self.shape and v.shape != (self.size,):
             raise ValueError(
                 f"{name} has shape {tuple(v.shape)}, must be ({self.size},) or {self.shape}, with"

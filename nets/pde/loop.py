@@ -17,6 +17,7 @@ from mgtheory.multigrid.cycle import step_products
 from mgtheory.multigrid.fitted import check_sizes
 from mgtheory.multigrid.loop import Plan, Stop
 from mgtheory.multigrid.solution import Cycle
+from nets.models.checks import as_tensor
 from nets.pde.levels import square_sum
 
 
@@ -133,7 +134,7 @@ class Refined(Loop):
             loads, level = plan.loads, self.levels[0]
 
             def scaled(shape: Any) -> Any:
-                v = torch.as_tensor(loads(shape), device=scale.device, dtype=scale.dtype)
+                v = as_tensor(loads(shape), f"loads({shape})").to(scale)
                 return v.reshape(-1, *shape) / scale.view(-1, *[1] * len(level.shape))
 
             plan = replace(plan, loads=cast(Any, scaled))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.cycle import step_products
@@ -17,6 +18,7 @@ from mgtheory.multigrid.loop import Plan, Stop, drive
 from mgtheory.multigrid.solution import Cycle, Solution
 from mgtheory.problems.problem import Problem
 from nets.defaults import own_defaults
+from nets.models.checks import as_tensor
 from nets.pde.cycle import MultigridCycle
 
 
@@ -64,23 +66,10 @@ class TorchHierarchy(MultigridSolver):
             )
         if passing and x0 is not None:
             raise ValueError("an FMG cycle starts from 0, x0 must be None; with x0 take V, W or F")
-        if any(np.iscomplexobj(np.asarray(v)) for v in (b, x0)):
-            raise ValueError(
-                "b or x0 is complex, this cycle takes real ones; mgtheory.Hierarchy takes both"
-            )
-        n = self.problem.unknowns
-        for name, v in (("b", b), ("x0", x0)):
-            if v is not None and np.shape(v) not in ((n,), (n, 1), self.problem.shape):
-                raise ValueError(
-                    f"{name} has shape {np.shape(v)}, must be of shape ({n},) or that of the grid,"
-                    f" {self.problem.shape}"
-                )
-        right, x = (
-            torch.from_numpy(np.array(v, dtype=np.float64).reshape(self.problem.shape))
-            for v in (b, np.zeros(np.shape(b)) if x0 is None else x0)
-        )
+        right = self._taken(b, "b")
+        x = torch.zeros_like(right) if x0 is None else self._taken(x0, "x0")
         size, first = float(right.norm()), float(self.module.residual(right, x).norm())
-        check_sizes(np.asarray(b, dtype=np.float64), size, first, zero=x0 is None)
+        check_sizes(right.numpy(), size, first, zero=x0 is None)
 
         def step(norms: list[float]) -> float:
             nonlocal x
@@ -99,6 +88,16 @@ class TorchHierarchy(MultigridSolver):
             *ended,
             work_units=self._work(len(ended.norms) - 1, plan),
         )
+
+    def _taken(self, given: ArrayLike, name: str) -> Tensor:
+        """A real vector, or a function of the grid, as a tensor on the grid."""
+        v, n, grid = as_tensor(given, name), self.problem.unknowns, self.problem.shape
+        if tuple(v.shape) not in ((n,), (n, 1), grid):
+            raise ValueError(
+                f"{name} has shape {tuple(v.shape)}, must be of shape ({n},) or that of the grid,"
+                f" {grid}"
+            )
+        return v.detach().to("cpu", torch.float64).reshape(grid)
 
     def _work(self, steps: int, plan: Plan) -> float:
         """Products with A of `steps` steps, those of the residuals included."""

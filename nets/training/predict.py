@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mgtheory._checks import check_unmasked
 from mgtheory._files import write_atomically
 from nets.data.augment import normalise
 from nets.data.folders import decode, pixels
@@ -388,6 +389,7 @@ def _tensor(images: Any) -> Tensor:
     """A tensor as it is; an array that cannot be written to, as Pillow's, is copied."""
     if isinstance(images, Tensor):
         return images
+    check_unmasked(images, "images")
     array = np.asarray(images)
     return torch.as_tensor(array if array.flags.writeable else array.copy())
 

@@ -8,14 +8,14 @@ what is missing alone.
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from polymgnet.errors import Stopped, one_line, reason
 from polymgnet.study.rows import Rows, row_of
-from polymgnet.study.run import Run, digest_of, text_of
+from polymgnet.study.run import Run, digest_of, load, text_of
 from polymgnet.study.smoothers import SmootherRun
 
 TABLES = ("set", "grid", "slurm", "scale", "report")
@@ -274,16 +274,28 @@ def _of_devices(path: Path, slurm: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _with_devices(settings: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+def _with_devices(
+    config: str, settings: Mapping[str, Any], found: Mapping[str, Any]
+) -> dict[str, Any]:
     """Settings, and those of `_of_devices` that they do not say themselves, as devices = "auto"
-    does not; 1 is the default."""
+    does not; 1 is the default, but of a file that has "auto"."""
     kept = {
         key: value
         for key, value in settings.items()
         if value != "auto" or f"train.{_last(key)}" not in found
     }
     given = set(map(_last, kept))
-    return kept | {k: v for k, v in found.items() if v > 1 and _last(k) not in given}
+    new = {k: v for k, v in found.items() if _last(k) not in given}
+    return kept | {k: v for k, v in new.items() if v > 1 or _counts(config, kept, k)}
+
+
+def _counts(config: str, settings: Mapping[str, Any], key: str) -> bool:
+    """Whether the job were to count what the key says; False for a wrong configuration, which the
+    check of the runs refuses."""
+    with suppress(ValueError, OSError):
+        section = load(config, settings).train
+        return bool(getattr(section, _last(key)) == "auto")
+    return False
 
 
 def _last(key: str) -> str:
@@ -355,8 +367,8 @@ def _runs(
             settings |= given if isinstance(value, dict) else {key: given}
         if any(all(str(point.get(k)) in v for k, v in rule.items()) for rule in excluded):
             continue
-        settings = _with_devices(settings, of_devices)
         config = str(settings.pop("config", data["config"]))
+        settings = _with_devices(config, settings, of_devices)
         folder = where / _name(point, config, settings)
         if not folder.exists():  # another study may have named it, or this one with a smaller grid
             folder = there.get(_hash_in(folder.name), folder)

@@ -92,7 +92,7 @@ class Run:
     @cached_property
     def train_config(self) -> Any:
         """The validated configuration; ValueError for a wrong key or value."""
-        return _load(self.config, self.settings)
+        return load(self.config, self.settings)
 
     def __call__(
         self,
@@ -149,7 +149,8 @@ class Run:
         return bool(devices_here(section) == section.nodes == 1)
 
 
-def _load(config: str, settings: Mapping[str, Any]) -> Any:
+def load(config: str, settings: Mapping[str, Any]) -> Any:
+    """The configuration of a recipe or file with these settings; ValueError for wrong ones."""
     import nets
 
     return nets.load_config(config, [f"{k}={json.dumps(v)}" for k, v in settings.items()])

@@ -168,6 +168,11 @@ def test_auto_is_as_many_devices_as_a_job_has(file, monkeypatch):
         runs = study.load_study(file).runs
         assert {run.devices for run in runs} == {(count, 1)}
         assert {run.train_config.train.devices for run in runs} == {count}
+        recipe = file.with_name("own.toml")  # the same, said in the recipe
+        recipe.write_text('base = "q2"\n[train]\ndevices = "auto"\n')
+        own = text.replace('devices = "auto"', "").replace('"q2"', f"'{recipe}'")
+        file.write_text(f"{own}[slurm]\ngpus_per_node = {count}\n")
+        assert {run.devices for run in study.load_study(file).runs} == {(count, 1)}
     file.write_text(text)
     plan = study.load_study(file)
     monkeypatch.setattr("polymgnet.study.queue.check_here", lambda: None)
