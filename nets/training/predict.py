@@ -96,7 +96,7 @@ def read_data_facts(run: str | Path) -> DataFacts:
 
 
 def check_data(run: str | Path, data: DataSet) -> None:
-    """ValueError where a begun run's data.json is of other data; a damaged one says nothing."""
+    """ValueError where a run's data.json is of other data; a damaged one says nothing."""
     if not (Path(run) / DATA_FILE).is_file():
         return
     try:
@@ -107,7 +107,7 @@ def check_data(run: str | Path, data: DataSet) -> None:
         was, now = getattr(there, key), getattr(here, key)
         if was and was != now:
             raise ValueError(
-                f"{data.name} has changed since {run} was begun: {key} {was!r} there and {now!r}"
+                f"{data.name} is not what {run} was begun with: {key} {was!r} there and {now!r}"
                 " here; give the data as they were, another folder, or --force (force=True)"
             )
 

@@ -25,6 +25,7 @@ from nets.training.folder import (
     check_run,
     lock_run,
     prepare_run,
+    read_config,
     read_summary,
 )
 from nets.training.launch import launched_fabric, together
@@ -54,7 +55,7 @@ def train(
     resume
         Go on where a begun run stopped (the weights that come out are those of an uninterrupted
         run, bit by bit on a CPU); start one where there is none; return the summary of a finished
-        one without touching it. With more `train.epochs` than before it trains longer: from its
+        one, on the same images, without touching it. With more `train.epochs` than before it trains longer: from its
         last step on the learning rate is that of the longer run's schedule at that step, so that a
         cosine that had come down rises again; what was trained before stays.
     force
@@ -101,6 +102,8 @@ def train(
         check_idle(out)  # before data and spectra too: a study asks again and again
         state = check_run(out, config, resume=resume, force=force)
         if state == "finished":
+            if config.data != absolute(read_config(out)).data:  # the same images elsewhere?
+                check_data(out, load_data(**config.data.arguments()))
             summary = read_summary(out)
             if progress:
                 print(f"{out}: finished before, nothing was done", file=sys.stderr)

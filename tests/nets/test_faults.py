@@ -323,7 +323,7 @@ def test_data_that_changed_are_refused_on_going_on(tmp_path, monkeypatch):
     with pytest.raises(
         ValueError,
         match=(
-            r"has changed since .*: classes \('a', 'b'\) there and \('a', 'b', 'c'\) here; give the"
+            r"is not what .*: classes \('a', 'b'\) there and \('a', 'b', 'c'\) here; give the"
             r" data"
         ),
     ):

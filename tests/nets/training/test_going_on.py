@@ -191,11 +191,18 @@ def test_data_that_moved_are_the_same_data(tmp_path, monkeypatch):
     assert not run("run", 2, *FOLDER, stop=stopping_at(1)).finished
     out = first.parent / "run"
     monkeypatch.chdir(other.parent)
-    with pytest.raises(ValueError, match="has changed since"):
+    with pytest.raises(ValueError, match="is not what"):
         run(out, 2, *FOLDER, resume=True)
     monkeypatch.chdir(second.parent)
-    assert run(out, 2, *FOLDER, resume=True).finished
+    summary = run(out, 2, *FOLDER, resume=True)
+    assert summary.finished
     assert read_config(out).data.name == f"folder:{second}"
+    # a finished run too is one of its images, wherever they lie
+    monkeypatch.chdir(other.parent)
+    with pytest.raises(ValueError, match=f"folder:{other} is not what {out} was begun with: digest"):
+        run(out, 2, *FOLDER, resume=True)
+    monkeypatch.chdir(first.parent)
+    assert run(out, 2, *FOLDER, resume=True) == summary
 
 
 def test_left_out_files_are_in_the_first_line_and_the_summary(tmp_path, capsys):
