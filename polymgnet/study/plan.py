@@ -110,11 +110,25 @@ def _wrong(path: Path, text: str) -> ValueError:
     return ValueError(f"study file {path}: {text}")
 
 
-def _read(path: Path, scale: str | None) -> dict[str, Any]:
-    """The file's tables, those of the scale merged into them."""
+def _document(path: Path) -> dict[str, Any]:
+    """The tables of a file as they stand there."""
     from mgtheory._files import read_json
 
-    data = read_json(path, "study file", toml=path.suffix != ".json")
+    try:
+        return read_json(path, "study file", toml=path.suffix != ".json")
+    except ValueError as error:
+        if "Cannot overwrite a value" in str(error):  # tomllib's words
+            raise _wrong(
+                path,
+                f"a key stands twice, or goes on from one that has a value ({error.__cause__}):"
+                ' beside data = "folder:photos" write "data.size" = 64, in quotes',
+            ) from error
+        raise
+
+
+def _read(path: Path, scale: str | None) -> dict[str, Any]:
+    """The file's tables, those of the scale merged into them."""
+    data = _document(path)
     if unknown := [key for key in data if key not in KEYS]:
         raise _wrong(path, f"unknown key {unknown[0]!r}, allowed are {', '.join(KEYS)}")
     for key in TABLES:
@@ -171,10 +185,7 @@ def _joined(table: Mapping[str, Any], start: str = "") -> dict[str, Any]:
 
 def scales_of(path: Path) -> list[str | None]:
     """The names of a file's scales; [None] for a file without."""
-    from mgtheory._files import read_json
-
-    data = read_json(path, "study file", toml=path.suffix != ".json")
-    return list(data.get("scale", {})) or [None]
+    return list(_document(path).get("scale", {})) or [None]
 
 
 def name_of(path: Path, scale: str | None) -> str:
@@ -342,6 +353,12 @@ def _grid(path: Path, data: Mapping[str, Any]) -> dict[str, list[Any]]:
     for key, listed in grid.items():
         if not listed:
             raise _wrong(path, f"grid {key} is an empty list, needs at least one value")
+        names = [str(_labelled(value)[0]) for value in listed]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise _wrong(
+                path,
+                f"grid {key} has {twice[0]} twice; every value, and every label, must differ",
+            )
         if key in data["set"]:
             raise _wrong(path, f"{key} stands in both set and grid; only one is allowed")
         if key == "exclude":
@@ -381,8 +398,6 @@ def _check_runs(path: Path, runs: Sequence[Run], *, trains: bool) -> None:
     wrong."""
     if not runs:
         raise _wrong(path, "exclude leaves no run of the grid")
-    if len({run.folder for run in runs}) < len(runs):
-        raise _wrong(path, "the grid holds the same run twice; every value of a list must differ")
     # one run for all that differ in the seed, and one for every seed
     alike = {run.alike: run for run in runs}
     seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
@@ -392,3 +407,9 @@ def _check_runs(path: Path, runs: Sequence[Run], *, trains: bool) -> None:
             run.check(trains=trains, made=made)
     except (ValueError, FileNotFoundError, IsADirectoryError) as error:
         raise _wrong(path, one_line(error)) from error
+    if len({run.whole for run in runs}) < len(runs):
+        raise _wrong(
+            path,
+            "the grid holds the same run twice; every value of a list must differ, and a setting"
+            " stand in one place of it",
+        )

@@ -49,6 +49,12 @@ class Run:
         return digest_of(given)
 
     @property
+    def whole(self) -> str:
+        """What no other run of a study may be: all of its configuration."""
+        text: str = self.train_config.model_dump_json()
+        return text
+
+    @property
     def seeds(self) -> dict[str, Any]:
         """Of its settings the seed."""
         from nets.settings import is_seed

@@ -53,6 +53,11 @@ class SmootherRun(Run):
         others."""
         return digest_of(["smoother", self._given])
 
+    @property
+    def whole(self) -> str:
+        """What no other run of a study may be."""
+        return self.digest
+
     def check(self, *, trains: bool = True, made: dict[str, Any] | None = None) -> None:
         """ValueError for a setting that does not exist, is missing or has a wrong value."""
         from mgtheory.families import FAMILIES

@@ -21,7 +21,28 @@ WRONG = {
         "none.json",
     ),
     "empty list": ('config = "q2"\nout = "x"\n[grid]\nseed = []', "seed is an empty list"),
-    "twice": ('config = "q2"\nout = "x"\n[grid]\nseed = [1, 1]', "same run twice"),
+    "twice": ('config = "q2"\nout = "x"\n[grid]\nseed = [1, 1]', "grid seed has 1 twice"),
+    "twice in other words": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = [1, 1.0]',
+        "same run twice",
+    ),
+    "twice by two keys": (
+        'config = "q2"\nout = "x"\n[grid]\nwidth = [2, 4]\n"model.width" = [8]',
+        "same run twice",
+    ),
+    "labels": (
+        'config = "q2"\nout = "x"\n[grid]\n'
+        'init = [{label = "a", width = 2}, {label = "a", width = 4}]',
+        "grid init has a twice; every value, and every label, must differ",
+    ),
+    "no labels": (
+        'config = "q2"\nout = "x"\n[grid]\nshape = [{width = 2}, {levels = 2}]',
+        "grid shape has 2 twice; every value, and every label, must differ",
+    ),
+    "a dot beside its name": (
+        'config = "q2"\nout = "x"\n[set]\ndata = "folder:y"\ndata.size = 8',
+        'write "data.size" = 64, in quotes',
+    ),
     "set and grid": (
         'config = "q2"\nout = "x"\n[set]\nseed = 1\n[grid]\nseed = [1]',
         "both set and grid",
