@@ -196,7 +196,7 @@ def plain_labels(ax: Axes) -> None:
     """Plain numbers on a logarithmic axis of less than two decades: at 1, 2 and 5 of each, or,
     where less than two of these may be seen, at equal distances."""
     low, high = ax.get_ylim()
-    if high / low < 100.0:
+    if high < 100.0 * low:  # low is 0 of axes without points
         seen = (
             LogLocator(subs=(1.0, 2.0, 5.0))
             if high / low >= 5.0

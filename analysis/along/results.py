@@ -94,6 +94,10 @@ class Along:
     notes: tuple[str, ...]
     fingerprint: str
 
+    def __repr__(self) -> str:
+        """In a line: the roots of every epoch are pages."""
+        return f"Along({self.run}, {self.levels} levels, epochs {self.epochs[0]} to {self.end})"
+
     @property
     def levels(self) -> int:
         """Number of levels."""

@@ -64,6 +64,8 @@ def compare(
     twice = next((run for run, place in zip(runs, places) if places.count(place) > 1), None)
     if twice is not None:
         raise ValueError(f"run {twice} is given twice; one run is no sample of two")
+    if labels and (isinstance(labels, str) or len(labels) != len(runs)):
+        raise ValueError(f"labels are {labels!r}, must be a list of as many as runs, {len(runs)}")
 
     def step(done: int, level: int, word: str) -> None:
         if progress is not None:

@@ -22,6 +22,7 @@ from analysis.levels.verdict import TOLERANCE
 from analysis.runs.records import REFERENCE, RunRecord, read_run, tested_on
 from analysis.runs.results import SpectralReport
 from analysis.runs.text import report_text
+from mgtheory._checks import check_kind
 from mgtheory._files import write_atomically
 from nets.start.threads import in_threads
 
@@ -61,6 +62,7 @@ def analyse(
     FileNotFoundError, ValueError
         The folder is missing, unfinished, truncated or foreign: one line.
     """
+    check_kind(run, (str, os.PathLike), "run", "the folder of a run; compare takes several")
     record = read_run(run, reference=reference)
     if write:
         with suppress(FileNotFoundError, ValueError):  # none, or damaged: computed and replaced

@@ -102,6 +102,10 @@ class DataSet:
         found.update(np.ascontiguousarray(self.labels).data)
         return found.hexdigest()
 
+    def __repr__(self) -> str:
+        """In a line: the images of a folder have as many names."""
+        return f"DataSet({self.name}: {self.about()})"
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of an image."""
@@ -350,7 +354,10 @@ def load_data(
         key = f"images-{folder_mark(path)}-{sides}"
         pool = cached(key, lambda: read_folder(path, size=size))
     elif size is not None:
-        raise ValueError(f"data.size is for folder:PATH; {name} has its own size")
+        raise ValueError(
+            f"data.size is {size!r}, which is for folder:PATH; {name} has a size of its own, and"
+            " data.size must be null"
+        )
     elif not source.choices:
         pool = source.read([])
     else:

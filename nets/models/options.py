@@ -80,7 +80,8 @@ def level_channels(
     if channels is not None:
         if width is not None or levels is not None:
             raise ValueError(
-                "channels gives the width of every level: width and levels cannot be given as well"
+                "channels gives the width of every level: width and levels, a recipe's too, must be"
+                " null (None)"
             )
         check_counts(channels, "channels", "positive whole numbers, one per level")
         return tuple(channels)

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mgtheory._checks import check_number, check_whole
+from mgtheory._checks import check_callable, check_kind, check_number, check_whole
 from mgtheory._html import html_table
 from mgtheory.derive import InitialCoefficients, versions
 from mgtheory.families import FAMILIES
@@ -195,6 +195,8 @@ def learn_smoother(
     for name, count in {"power": power, "batch": batch, "steps": steps}.items():
         check_whole(count, name, 1)
     check_number(tolerance, "tolerance", "larger than 0")
+    check_callable(progress, "progress")
+    check_kind(also, (list, tuple), "also", "a list of families, as ['chebyshev']")
     check_smoothings(pre, post)
     check_generator(generator)
     if taken := {"smoother", "post_smoother", "degree"} & set(options):

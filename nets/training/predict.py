@@ -391,6 +391,8 @@ def _tensor(images: Any) -> Tensor:
         return images
     check_unmasked(images, "images")
     array = np.asarray(images)
+    if array.dtype == object:
+        raise ValueError(f"images are {images!r:.60}, must be numbers, a path or a picture")
     return torch.as_tensor(array if array.flags.writeable else array.copy())
 
 

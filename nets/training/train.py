@@ -55,9 +55,9 @@ def train(
     resume
         Go on where a begun run stopped (the weights that come out are those of an uninterrupted
         run, bit by bit on a CPU); start one where there is none; return the summary of a finished
-        one, on the same images, without touching it. With more `train.epochs` than before it trains longer: from its
-        last step on the learning rate is that of the longer run's schedule at that step, so that a
-        cosine that had come down rises again; what was trained before stays.
+        one, on the same images, without touching it. With more `train.epochs` than before it trains
+        longer: from its last step on the learning rate is that of the longer run's schedule at that
+        step, so that a cosine that had come down rises again; what was trained before stays.
     force
         Remove the run that is there first.
     progress

@@ -124,10 +124,11 @@ def page_at_end(
 
 
 def refuse_read_only(folder: Path, *, given: Path | None) -> None:
-    """PermissionError for a folder that is for reading alone; names --out where it was not
-    `given`."""
-    from mgtheory._files import check_writable
+    """NotADirectoryError for a file, PermissionError for a folder that is for reading alone; names
+    --out where it was not `given`."""
+    from mgtheory._files import check_folder, check_writable
 
+    check_folder(folder)
     check_writable(folder, way="give another place" if given else "--out writes elsewhere")
 
 

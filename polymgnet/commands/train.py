@@ -170,7 +170,10 @@ def _shipped(source: str) -> str:
     """The file of weights that come with the package by its name, as q2-digits; else what was
     given."""
     from nets.models.pretrained import list_pretrained
+    from nets.training.folder import read_config
 
+    if Path(source).is_dir():
+        read_config(source)  # refused in its own words where it is no run
     files = {one.file.stem: str(one.file) for one in list_pretrained()}
     if Path(source).exists() or Path(source).suffix:
         return source

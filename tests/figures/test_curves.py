@@ -1,5 +1,7 @@
 """Curves of training and solving are what was measured; axes have names and units."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,9 @@ def test_time_per_unknown(ax):
     np.testing.assert_allclose(line(ax, "ours").get_ydata(), [10.0, 5.0])
     assert "(ns)" in ax.get_ylabel()
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_time_per_unknown(ax.get_figure().add_subplot(), {})  # nothing is divided by 0
 
 
 @pytest.mark.parametrize("low", [0.51, 0.99, 1.01, 2.01, 5.1])

@@ -347,6 +347,7 @@ def test_a_derived_polynomial_is_exported_with_what_it_needs(run, refused, tmp_p
         ("predict {run} {run}/config.json", "not a readable image (allowed are PNG"),
         ("predict {run} {run}", "holds no image; allowed are .png"),
         ("predict missing x.png", "missing: no config.json there"),
+        ("report {run} --out {run}/config.json/a.html", "config.json is a file; give the name of"),
         ("evaluate {run} --part half", "part is 'half'; allowed are train, validation, test, all"),
         ("evaluate {run} --data zebra", "unknown data set 'zebra'"),
         (

@@ -162,4 +162,6 @@ def test_weights_that_do_not_fit_are_refused(refused, trained, tmp_path):
     assert "only 3 of 12 tensors" in refused(*words, trained, "--set", "width=4")
     assert "nowhere: no such run or file" in refused(*words, tmp_path / "nowhere")
     assert "the package, which has q2-cifar10-16, q2-digits" in refused(*words, "q2-mnist")
+    (tmp_path / "empty").mkdir()
+    assert "empty: no config.json there; not a run folder" in refused(*words, tmp_path / "empty")
     assert not (tmp_path / "new").exists()

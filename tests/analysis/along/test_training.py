@@ -57,6 +57,7 @@ def test_without_measuring_it_is_what_is_recorded_and_the_report(moving):
     brief = along_recorded(report)
     found = along_training(copy)
     assert (brief.epochs, brief.roots, brief.end) == (found.epochs, found.roots, found.end)
+    assert repr(found) == f"Along({copy}, 2 levels, epochs 0 to 3)"
     for level in (1, 2):
         ends, every = brief.of(level), found.of(level)
         assert [one.epoch for one in ends] == [0, 3]

@@ -11,6 +11,7 @@ import pytest
 from analysis.numbers import number
 from analysis.runs.comparison import DISTINGUISHING, compare, unique_labels, write_comparison
 from analysis.runs.in_short import runs_in_short
+from analysis.runs.report import analyse
 from analysis.runs.text import comparison_text, markdown
 from analysis.stats import configuration_key
 
@@ -192,5 +193,10 @@ def test_runs_of_one_seed_are_one_sample_and_one_folder_is_no_two(tmp_path):
         write_run(tmp_path / f"low {k}", model, model, seed=k, accuracy=accuracy)
     low = compare([tmp_path / "low 0", tmp_path / "low 2"]).groups.iloc[0]
     assert (low["low"], low["high"]) == (0.0, pytest.approx(0.035 + 12.7062 * 0.015, rel=1e-3))
+    for labels in (["a"], "ab"):
+        with pytest.raises(ValueError, match="must be a list of as many as runs, 2"):
+            compare([tmp_path / "a", tmp_path / "b"], labels=labels)
+    with pytest.raises(ValueError, match="run is a list, must be the folder of a run; compare"):
+        analyse([tmp_path])
     with pytest.raises(ValueError, match="given twice"):
         compare([runs[0], runs[0]])

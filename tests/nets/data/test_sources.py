@@ -284,8 +284,14 @@ def test_wrong_folders(tmp_path):
         ValueError, match=r"unknown data set 'imagenet'; known are digits, cifar10, .*folder:PATH"
     ):
         load_data("imagenet")
-    with pytest.raises(ValueError, match="has its own size"):
+    with pytest.raises(ValueError, match=r"of its own, and data\.size must be null"):
         load_data("digits", size=16)
+
+
+def test_a_line_says_what_data_there_are():
+    """Of a folder the names of all images would be shown with it."""
+    data = load_data("digits")
+    assert repr(data) == f"DataSet(digits: {data.about()})"
 
 
 def test_decoded_once_and_made_anew_when_damaged(tmp_path, monkeypatch):

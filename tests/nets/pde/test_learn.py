@@ -158,6 +158,10 @@ def test_ctrl_c_keeps_the_best_so_far(name, loss):
 def test_unknown_losses_and_families_are_refused():
     with pytest.raises(ValueError, match="loss is 'median', allowed are mean, worst"):
         nets.learn_smoother(problems.poisson((7, 7)), 2, loss="median")
+    with pytest.raises(ValueError, match="also is a str, must be a list of families"):
+        nets.learn_smoother(problems.poisson((7, 7)), 2, also="chebyshev")
+    with pytest.raises(ValueError, match="progress is 3, must be callable"):
+        nets.learn_smoother(problems.poisson((7, 7)), 2, progress=3)
     with pytest.raises(ValueError, match="'chebychev', known are"):
         nets.learn_smoother(problems.poisson((15, 15)), 2, also=["chebychev"])
 

@@ -199,7 +199,7 @@ def test_data_that_moved_are_the_same_data(tmp_path, monkeypatch):
     assert read_config(out).data.name == f"folder:{second}"
     # a finished run too is one of its images, wherever they lie
     monkeypatch.chdir(other.parent)
-    with pytest.raises(ValueError, match=f"folder:{other} is not what {out} was begun with: digest"):
+    with pytest.raises(ValueError, match=f"{other} is not what {out} was begun with: digest"):
         run(out, 2, *FOLDER, resume=True)
     monkeypatch.chdir(first.parent)
     assert run(out, 2, *FOLDER, resume=True) == summary

@@ -288,6 +288,8 @@ def test_gradients_and_double_precision(colours):
         (torch.zeros(3, 8, 8), r"shape \(3, 8, 8\); allowed is \(n, 3, height, width\)"),
         (torch.zeros(1, 1, 8, 8), r"shape \(1, 1, 8, 8\)"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.int64), "int64; allowed are uint8, or floats"),
+        (np.ma.masked_less(np.eye(8), 0.5), "images is a masked array, 56 of its 64 entries"),
+        (None, "images are None, must be numbers, a path or a picture"),
         (torch.full((1, 3, 8, 8), 255.0), r"floats from 255 to 255; allowed are \[0, 1\]"),
         (torch.full((1, 3, 8, 8), -0.5), "floats from -0.5"),
         (np.full((1, 3, 8, 8), np.nan), "floats from nan"),
