@@ -56,7 +56,7 @@ def test_solve(document, files, kind):
     assert document("solve", *words, "--tol", "1e-10", "--krylov", "cg")["error"] < 1e-8
 
 
-def test_the_boundary_is_that_of_the_matrix(document, files, alone):
+def test_the_boundary_is_that_of_the_matrix(document, refused, files, alone):
     """Unless one is named: a Neumann matrix left 0.8 of the error in each cycle, taken for zero
     values, with a warning."""
     A = poisson((64, 64), boundary="neumann").A
@@ -72,6 +72,10 @@ def test_the_boundary_is_that_of_the_matrix(document, files, alone):
     assert document("solve", "--matrix", files / "p.npz", *GRID)["boundary"] == "dirichlet"
     graph = ("--matrix", files / "p.npz", "--coarsening", "pyamg")
     assert document("solve", *graph)["boundary"] is None
+    assert document("solve", *graph, *GRID)["boundary"] is None
+    for option in (("--boundary", "neumann"), ("--axes", "x")):
+        said = refused("solve", *graph, *GRID, *option)
+        assert f"{option[0][2:]} beside --coarsening pyamg" in said
     assert document("compare-smoothers", *graph, *few)["boundary"] is None
 
 

@@ -129,8 +129,15 @@ def test_refusals(monkeypatch):
         Hierarchy.build(shuffled(-poisson((15, 15)).A), coarsening="pyamg")
     with pytest.raises(ValueError, match="bare matrix"):
         Hierarchy.build(poisson((15, 15)), coarsening="pyamg")
-    with pytest.raises(ValueError, match="transfers and coarsening"):
-        Hierarchy.build(A, coarsening="pyamg", transfers=lambda level: None)
+    for given in (
+        {"transfers": lambda level: None},
+        {"boundary": "neumann"},
+        {"axes": np.array([0])},
+        {"interpolation": "linear", "restriction": "half"},
+    ):
+        named = " and ".join(given)
+        with pytest.raises(ValueError, match=f"^{named} beside coarsening='pyamg'.* no grid"):
+            Hierarchy.build(A, coarsening="pyamg", **given)
     pytest.importorskip("numba")
     with pytest.raises(ValueError, match="coarsening is 'pyamg'"):
         StencilHierarchy.build(poisson((15, 15)), coarsening="pyamg")
