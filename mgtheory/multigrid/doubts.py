@@ -164,11 +164,14 @@ def about_scales(level: Level) -> str:
 
 
 def about_symmetry(level: Level) -> tuple[str, ...]:
-    """If A is symmetric but for rounding of its entries, or for little more, how it is taken; no
-    doubt about a level, after which nothing more would be said of that."""
+    """If A is Hermitian but for rounding of its entries, or for little more, how it is taken; no
+    doubt about a level, after which nothing more would be said of that. A complex A that is its own
+    transpose, as with absorption, is no rounded one."""
     if level.rows is not None or not EXACT < level.asymmetry <= NEARLY:
         return ()
-    differ = difference_said(level.asymmetry)
+    if not (level.A - level.A.T).count_nonzero():
+        return ()
+    differ = difference_said(level.A, level.asymmetry)
     if level.symmetric:
         return (f"{differ}, as by few printed digits: A is taken as symmetric",)
     return (

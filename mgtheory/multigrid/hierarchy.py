@@ -296,7 +296,7 @@ class Hierarchy(GridHierarchy):
         if finest.symmetric or finest.asymmetry > NEARLY:
             return ""
         # few printed digits may have kept it from being symmetric
-        return f"; {difference_said(finest.asymmetry)}: {advice_said(finest.A)}"
+        return f"; {difference_said(finest.A, finest.asymmetry)}: {advice_said(finest.A)}"
 
     @property
     def rows(self) -> NDArray[np.float64] | None:  # type: ignore[override]

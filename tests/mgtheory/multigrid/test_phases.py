@@ -107,10 +107,11 @@ def test_a_cycle_is_that_of_the_real_matrix(A, shape, scaled):
 @pytest.mark.parametrize("n", [32, 33, 63])
 @pytest.mark.parametrize("flux", [0.01, 0.1, 0.3])
 def test_a_magnetic_field(flux, n):
-    """It left 0.7 to 0.9; that the field counts is seen from the smallest eigenvalue, which it
-    raises to about flux/h^2."""
+    """It left 0.7 to 0.9, of -A cycles diverged; that the field counts is seen from the smallest
+    eigenvalue, which it raises to about flux/h^2."""
     A = peierls(n, flux)
     assert factor(A, (n, n)) < 0.09
+    assert factor(-A, (n, n)) < 0.09
     if n == 32 and flux == 0.1:
         smallest = sp.linalg.eigsh(A, k=1, sigma=0.0, return_eigenvectors=False)[0]
         assert smallest == pytest.approx(flux * (n + 1) ** 2, rel=0.1)
