@@ -14,11 +14,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.phases import AROUND
 from mgtheory.problems.grids import Boundary, Ends, Shape
 from mgtheory.spectra.bounds import entries, fixed_values
 
 SHORT = 3  # unknowns along an axis from which on its ends say something
-AROUND = 0.2  # of the coupling to the next line; less is that of a stencil which reaches farther
 EVEN = 1e-6  # by which a part entries that are rounded may differ
 # where such ends are, in mesh widths
 BEYOND = {"free": 0.5, "robin": 0.5, "face": 0.5, "zero": 1.0}
@@ -49,7 +49,8 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
         for end, inside in ((0, 1), (-1, -2)):
             border, beside = A[lines[end]], A[lines[inside]]
             opposite, next_ = (abs(border[:, lines[k]]).sum() for k in (-1 - end, inside))
-            if opposite > AROUND * next_:
+            around = opposite > AROUND * next_
+            if around and n > 3:
                 found[j, end] = "around"
                 continue
             if fixed[lines[end]].mean() > 0.5:
@@ -63,7 +64,10 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
                 continue
             part = lacking[known] / outward[known]
             if np.mean(np.abs(part) <= 0.05) > 0.25:
-                found[j, end] = "free"
+                found[j, end] = "around" if around else "free"
+            elif around:  # three unknowns of one node, no periodic axis
+                found.pop((j, 0), None)
+                break
             else:
                 size = float(np.median(part.real))
                 named = (kind for kind, (low, high) in PARTS.items() if low < size <= high)

@@ -117,6 +117,14 @@ def test_ends_of_three_unknowns(along, across, make):
     assert hierarchy.solve(b).factor < 0.1
 
 
+def test_three_unknowns_of_a_node_have_no_ends():
+    """The first and the last are coupled too, and rows do not sum to the same."""
+    for seed in range(10):
+        C = np.random.default_rng(seed).standard_normal((3, 3))
+        A = sp.kron(poisson((9, 9)).A, sp.eye_array(3)) + 100.0 * sp.kron(sp.eye_array(81), C @ C.T)
+        assert {axis for axis, _ in kinds_of_ends(sp.csr_array(A), (9, 9, 3))} <= {0, 1}
+
+
 def test_far_couplings_of_three_unknowns_go_not_around():
     """Of order 4: the last but one has -1/16 of the coupling to the next."""
     K = sp.diags_array([1.0, -16, 30, -16, 1], offsets=[-2, -1, 0, 1, 2], shape=(3, 3))
