@@ -87,10 +87,11 @@ class Phases:
         steps, around, places = np.zeros((len(shape), *shape)), [], np.arange(A.shape[0])
         for j, n in enumerate(shape):
             lines = np.moveaxis(places.reshape(shape), j, 0).reshape(n, -1)
-            last = A[lines[-1]].real
-            seam, along = (float(last[:, lines[k]].sum()) for k in (0, n - 2))
-            around.append(n > 3 and abs(seam) > AROUND * abs(along))
-            if around[j] and seam * along < 0.0:
+            # a coupling around the axis each way, and one along it
+            ways = (((-1, 0), (-2, -1)), ((0, -1), (1, 0))) if n > 3 else ()
+            sums = [[A[lines[x]][:, lines[y]].real.sum() for x, y in way] for way in ways]
+            around.append(n > 3 and all(abs(s) > AROUND * abs(a) for s, a in sums))
+            if around[j] and all(s * a < 0.0 for s, a in sums):
                 np.moveaxis(steps[j], j, 0)[-1] = np.pi
         return cls(steps, tuple(around)) if steps.any() else None
 

