@@ -238,8 +238,16 @@ class Coarsening:
                 raise
             level.notes += (f"{reason}; interpolation is linear",)
             return None
+        smooth = not _jumps(level.in_phase, fine)
+        whole = len(level.axes) == sum(n > 1 for n in fine)
+        if smooth and not (nested or whole or asked):
+            level.notes += (
+                "black-box interpolation takes couplings along an axis that is not coarsened, as of"
+                " several unknowns of a node, for a reaction; interpolation is linear",
+            )
+            return None
         level.aligned = nested
-        return P, coarse, nested and not _jumps(level.in_phase, fine)
+        return P, coarse, nested and smooth
 
     def _couplings(self, level: Level) -> tuple[float, ...]:
         """Of the scheme on this shape, where it is known: the entries of a Galerkin product mix the
