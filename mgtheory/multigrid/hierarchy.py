@@ -11,11 +11,12 @@ with many times.
   constant coefficients. ``"galerkin"``: R A P, the default for variable coefficients and for a bare
   matrix. Constant stencils, recognised in a bare matrix too, keep a tensor form and cost next to
   nothing.
-* **Interpolation.** Linear for constant stencils. Where coefficients vary, on nested grids or with
-  all axes coarsened, it follows the entries of A (`mgtheory.multigrid.blackbox`): V(1,1) then has
-  the factor 0.13 on ``jump2d``, with linear interpolation 0.42. Where the couplings of a Hermitian
-  matrix have phases, as in a magnetic field, or a sign of their own around a periodic axis,
-  transfers follow them (`mgtheory.multigrid.phases`).
+* **Interpolation.** Linear for constant stencils. Where coefficients vary it follows the entries of
+  A (`mgtheory.multigrid.blackbox`), unless they do so slowly in a symmetric A, the grids are not
+  nested and an axis is not coarsened: V(1,1) has the factor 0.13 on ``jump2d``, with linear
+  interpolation 0.42. Where the couplings of a Hermitian matrix have phases, as in a magnetic field,
+  or a sign of their own around a periodic axis, transfers follow them
+  (`mgtheory.multigrid.phases`).
 * **Smoother.** By default Chebyshev of the first kind on the level's high frequencies, once before
   and once after, of degree 2 on the finest level and of one more on each coarser one, up to 6;
   where a real A is not symmetric the GMRES polynomial of the level, of degree 3 and more: see

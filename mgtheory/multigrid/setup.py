@@ -240,7 +240,7 @@ class Coarsening:
             return None
         smooth = not _jumps(level.in_phase, fine)
         whole = len(level.axes) == sum(n > 1 for n in fine)
-        if smooth and not (nested or whole or asked):
+        if smooth and level.finest.symmetric and not (nested or whole or asked):
             level.notes += (
                 "black-box interpolation takes couplings along an axis that is not coarsened, as of"
                 " several unknowns of a node, for a reaction; interpolation is linear",
