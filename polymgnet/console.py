@@ -198,7 +198,7 @@ def coarsened_remark(axes: Sequence[int], dim: int) -> str:
     """Which axes are coarsened, where it is not all of them."""
     if len(axes) in (0, dim):
         return ""
-    return f"{' and '.join('xyz'[j] for j in axes)} alone coarsened, by the solver and here"
+    return f"{' and '.join('xyz'[j] for j in axes)} alone coarsened"
 
 
 def silent(done: int, state: str = "", *, finished: str = "") -> None:

@@ -66,11 +66,13 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def read_matrix(path: Path) -> Any:
     """A square sparse array with finite entries, CSR; else a ValueError in one line."""
+    import scipy.sparse as sp
+
     from mgtheory.multigrid.given import check_matrix
 
     A = _read(path, "matrix", {".mtx": _market, ".npz": _archive})
     try:
-        return check_matrix(A)
+        return check_matrix(sp.csr_array(A))  # a file may have all entries
     except ValueError as error:
         raise ValueError(f"matrix file {path}: {error}") from error
 
@@ -166,11 +168,13 @@ def _market(path: Path, n: int | None = None) -> Any:
     is held against the size of the file before any memory is taken."""
     from scipy.io import mminfo, mmread
 
-    rows, columns, entries, form, _, _ = mminfo(path)
+    rows, columns, entries, form, field, _ = mminfo(path)
     sparse = form == "coordinate"
     least = 4 * entries if sparse else rows * columns  # "1 1" and a line's end; half of "0" each
     if least > path.stat().st_size:
         raise ValueError(f"its header promises {entries:,} entries, more than the file can hold")
+    if field == "pattern":
+        raise ValueError("it says where entries are, and not what they are")
     if sparse and n is None:
         _check_rows(rows, columns, entries)
     elif sparse and (rows, columns) != (n, 1):

@@ -37,10 +37,11 @@ class System:
     grid: dict[str, Any]
 
     def boundary(self, hierarchy: Any) -> str | None:
-        """What ends the grid: of a matrix as it is named or as A has it; None without a grid."""
+        """What ends the grid: of a matrix as it is named or as A has it; None where coarse levels
+        have no grid."""
         if not self.grid:
             return str(self.of.boundary)
-        return None if self.grid["shape"] is None else str(hierarchy.levels[0].boundary)
+        return None if hierarchy.coarsening == "pyamg" else str(hierarchy.levels[0].boundary)
 
     def error(self, x: Any, hierarchy: Any) -> float | None:
         """||x - u|| / ||u||; None without a u, or where a matrix leaves its mean open."""

@@ -61,7 +61,7 @@ class Aggregates:
 
 def aggregates(A: sp.csr_array, *, coarsest: int, max_levels: int) -> Aggregates:
     """Smoothed aggregates of A, as far as `coarsest` unknowns; of S where A = D S has a symmetric S
-    that its digits carry.
+    that its digits carry, and of that of positive diagonal: weights by rows have no sign.
 
     The prolongator is smoothed with weights by rows, which need no random start: P is the same
     every time. See P. Vanek, J. Mandel, M. Brezina, Computing 56 (1996) 179-196.
@@ -78,6 +78,8 @@ def aggregates(A: sp.csr_array, *, coarsest: int, max_levels: int) -> Aggregates
         raise ModuleNotFoundError(needed, name="pyamg") from error
 
     rows = symmetric_rows(A)
+    if A.diagonal().real.max() < 0.0:
+        rows = -(np.ones(A.shape[0]) if rows is None else rows)
     S = A if rows is None else scaled_rows(A, 1.0 / rows)
     ml = pyamg.smoothed_aggregation_solver(
         sp.csr_matrix(S),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.ends import Kinds
 from mgtheory.multigrid.level import Level
 from mgtheory.problems.grids import Boundary, Shape
-from mgtheory.spectra.bounds import coupling_ratio
+from mgtheory.spectra.bounds import coupling_ratio, entries
 from mgtheory.spectra.symmetry import (
     EPS,
     EXACT,
@@ -164,11 +164,14 @@ def about_scales(level: Level) -> str:
 
 
 def about_symmetry(level: Level) -> tuple[str, ...]:
-    """If A is symmetric but for rounding of its entries, or for little more, how it is taken; no
-    doubt about a level, after which nothing more would be said of that."""
+    """If A is Hermitian but for rounding of its entries, or for little more, how it is taken; no
+    doubt about a level, after which nothing more would be said of that. A complex A that is its own
+    transpose, as with absorption, is no rounded one."""
     if level.rows is not None or not EXACT < level.asymmetry <= NEARLY:
         return ()
-    differ = difference_said(level.asymmetry)
+    if not (level.A - level.A.T).count_nonzero():
+        return ()
+    differ = difference_said(level.A, level.asymmetry)
     if level.symmetric:
         return (f"{differ}, as by few printed digits: A is taken as symmetric",)
     return (
@@ -194,6 +197,23 @@ def about_penalties(level: Level, b: NDArray[Any], x: NDArray[Any], tol: float) 
         f" others {left / first:.0e} of the residual is left, not {tol:.0e}: take"
         f" tol={tol * part:.0e}, or rows that fix values without a penalty"
     )
+
+
+def about_winds(level: Level) -> str:
+    """If A is not symmetric, and in most rows the couplings to both sides along an axis have
+    opposite signs: what cycles fail of. Else empty."""
+    if level.symmetric:
+        return ""
+    for j in range(len(level.shape)):
+        unit = [int(i == j) for i in range(len(level.shape))]
+        back, on = (entries(level.A, level.shape, [k * i for i in unit]).real for k in (-1, 1))
+        if np.mean(np.sign(back) * on < 0.0) > 0.5:
+            return (
+                "A couples a point with opposite signs to both sides, as central differences of a"
+                " wind do from a cell Peclet number of 2 on, which coarse grids do not carry: take"
+                " upwind differences; krylov='gmres' may converge, slowly"
+            )
+    return ""
 
 
 def about_empty_rows(A: sp.csr_array, b: NDArray[Any]) -> str:

@@ -14,10 +14,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.phases import AROUND
 from mgtheory.problems.grids import Boundary, Ends, Shape
 from mgtheory.spectra.bounds import entries, fixed_values
 
-SHORT = 4  # unknowns along an axis from which on its ends say something
+SHORT = 3  # unknowns along an axis from which on its ends say something
 EVEN = 1e-6  # by which a part entries that are rounded may differ
 # where such ends are, in mesh widths
 BEYOND = {"free": 0.5, "robin": 0.5, "face": 0.5, "zero": 1.0}
@@ -37,7 +38,7 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
     coupling that those beside them have; ``face``, where they lack twice as much or more;
     ``robin``, where less than 0.65 of it; or ``other``, as where some rows fix the values.
 
-    An axis of few unknowns, or along which A does not couple, has no entry.
+    An axis of two unknowns, or along which A does not couple, has no entry.
     """
     places, fixed = np.arange(A.shape[0]).reshape(shape), fixed_values(A)
     found = {}
@@ -47,7 +48,9 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
         lines = np.moveaxis(places, j, 0).reshape(n, -1)
         for end, inside in ((0, 1), (-1, -2)):
             border, beside = A[lines[end]], A[lines[inside]]
-            if border[:, lines[-1 - end]].count_nonzero():
+            opposite, next_ = (abs(border[:, lines[k]]).sum() for k in (-1 - end, inside))
+            around = opposite > AROUND * next_
+            if around and n > 3:
                 found[j, end] = "around"
                 continue
             if fixed[lines[end]].mean() > 0.5:
@@ -61,7 +64,10 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
                 continue
             part = lacking[known] / outward[known]
             if np.mean(np.abs(part) <= 0.05) > 0.25:
-                found[j, end] = "free"
+                found[j, end] = "around" if around else "free"
+            elif around:  # three unknowns of one node, no periodic axis
+                found.pop((j, 0), None)
+                break
             else:
                 size = float(np.median(part.real))
                 named = (kind for kind, (low, high) in PARTS.items() if low < size <= high)
@@ -113,8 +119,8 @@ def _halved(level: Level, axis: int, end: int) -> bool:
     do not change so inside."""
     S, n = level.in_phase, level.shape[axis]
     places = np.moveaxis(np.arange(level.size).reshape(level.shape), axis, 0).reshape(n, -1)
-    lines = places[:3] if end == 0 else places[:-4:-1]
-    sizes = [_along(S, line) for line in lines]
+    lines = places[:: -1 if end else 1]
+    sizes = [_along(S, lines[k]) for k in (0, 1, min(2, n - 2))]  # of three the last is an end too
     known = np.all([size > 0.0 for size in sizes], axis=0)
     if 2 * np.count_nonzero(known) < known.size:
         return False

@@ -11,10 +11,12 @@ with many times.
   constant coefficients. ``"galerkin"``: R A P, the default for variable coefficients and for a bare
   matrix. Constant stencils, recognised in a bare matrix too, keep a tensor form and cost next to
   nothing.
-* **Interpolation.** Linear for constant stencils. Where coefficients vary and the grids are nested
-  it follows the entries of A (`mgtheory.multigrid.blackbox`): V(1,1) then has the factor 0.13 on
-  ``jump2d``, with linear interpolation 0.42. Where the couplings of a Hermitian matrix have phases,
-  as in a magnetic field, transfers follow them (`mgtheory.multigrid.phases`).
+* **Interpolation.** Linear for constant stencils. Where coefficients vary it follows the entries of
+  A (`mgtheory.multigrid.blackbox`), unless they do so slowly in a symmetric A, the grids are not
+  nested and an axis is not coarsened: V(1,1) has the factor 0.13 on ``jump2d``, with linear
+  interpolation 0.42. Where the couplings of a Hermitian matrix have phases, as in a magnetic field,
+  or a sign of their own around a periodic axis, transfers follow them
+  (`mgtheory.multigrid.phases`).
 * **Smoother.** By default Chebyshev of the first kind on the level's high frequencies, once before
   and once after, of degree 2 on the finest level and of one more on each coarser one, up to 6;
   where a real A is not symmetric the GMRES polynomial of the level, of degree 3 and more: see
@@ -41,7 +43,7 @@ from mgtheory._html import html_table
 from mgtheory.multigrid.aggregates import Aggregates
 from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
-from mgtheory.multigrid.doubts import about_empty_rows, about_penalties
+from mgtheory.multigrid.doubts import about_empty_rows, about_penalties, about_winds
 from mgtheory.multigrid.given import Given, same_matrix
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import Plan, Stop, norm
@@ -227,6 +229,8 @@ class Hierarchy(GridHierarchy):
         if found.reason is Reason.STAGNATED:
             said.append(about_empty_rows(A, np.asarray(b) * stop.unit))
         left = found.residual_norms[-1] / stop.unit
+        if not found.converged:
+            said.append(about_winds(self.levels[0]))
         if found.reason in (Reason.STAGNATED, Reason.DIVERGED) and np.isfinite(left):
             floor = rounding_floor(A, found.x)
             if left <= 100 * floor:  # else x is so large because cycles amplify
@@ -296,7 +300,7 @@ class Hierarchy(GridHierarchy):
         if finest.symmetric or finest.asymmetry > NEARLY:
             return ""
         # few printed digits may have kept it from being symmetric
-        return f"; {difference_said(finest.asymmetry)}: {advice_said(finest.A)}"
+        return f"; {difference_said(finest.A, finest.asymmetry)}: {advice_said(finest.A)}"
 
     @property
     def rows(self) -> NDArray[np.float64] | None:  # type: ignore[override]

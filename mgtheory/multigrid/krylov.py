@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mgtheory._checks import check_name, check_vector
 from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.fitted import check_sizes
-from mgtheory.multigrid.loop import Plan, Stop, norm
+from mgtheory.multigrid.loop import ROUNDED, SOLVED, Plan, Stop, norm
 from mgtheory.multigrid.nullspace import range_split, without
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle, counted
 from mgtheory.multigrid.solve import rounding_floor
@@ -168,10 +168,14 @@ class _Iteration:
         if self.stop.callback is not None:
             self.stop.callback(len(self.whole) - 1, self.whole[-1])
 
+    def rounded(self, x: NDArray[Any]) -> bool:
+        """Whether the residual of x in the range of A is what rounding of x leaves."""
+        floor = 100 * rounding_floor(self.A, x) if sp.issparse(self.A) else 0.0
+        return self.inside[-1] <= min(floor, SOLVED * norm(self.right))
+
     def _ends_outside(self, x: NDArray[Any]) -> bool:
         """Whether what is left of the residual of x is outside the range of A, beside rounding."""
-        floor = 100 * rounding_floor(self.A, x) if sp.issparse(self.A) else 0.0
-        return self.lost > self.target and self.inside[-1] <= floor
+        return self.lost > self.target and self.rounded(x)
 
     def _note(self, e: NDArray[Any]) -> None:
         """After a step to x + e; the methods' own tests use estimates or the preconditioner's
@@ -242,6 +246,8 @@ def _run(
     )
     if reason is Reason.INCOMPATIBLE:
         message += "; A is singular and the rest of it is outside its range"
+    elif reason is not Reason.CONVERGED and steps.rounded(x):
+        message += f"; {ROUNDED}"
     said: tuple[str, ...] = getattr(hierarchy, "warnings", ())  # of a matrix and its grid
     if KRYLOV[method] and M.least < NEGATIVE and reason in (Reason.MAXITER, Reason.STAGNATED):
         said = (*said, NOT_POSITIVE)

@@ -331,10 +331,9 @@ class Level:
         if self.interval is None or (B is not None and np.ptp(B) > VARIES * np.max(np.abs(B))):
             scaled_B = B if self.rows is None else self.rows * (1.0 if B is None else B)
             a, b = matrix_interval(self.balanced, self.shape, self.axes, scaled_B)
-            if self.damped is not None:
-                a = self.damped * b
-                if B is None and self.A.diagonal().real.max() < 0.0:  # b bounds the size alone
-                    a, b = -b, -a
+            a = a if self.damped is None else self.damped * b
+            if B is None and self.A.diagonal().real.max() < 0.0:  # b bounds the size alone
+                a, b = -b, -a
             return a, b
         a, b = self.interval if B is None else float(B[0]) * np.array(self.interval)
         # a multiple of the identity has one eigenvalue, which is no interval

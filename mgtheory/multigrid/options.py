@@ -23,6 +23,8 @@ Counts = int | Sequence[int] | Callable[[int], int]
 BLACKBOX = "black-box"
 PYAMG = "pyamg"
 COARSENINGS = ("rediscretise", "galerkin", PYAMG)
+# what coarse levels without a grid have no use for
+OF_GRIDS = ("boundary", "axes", "interpolation", "restriction", "transfers")
 Made = TypeVar("Made")
 
 
@@ -128,7 +130,8 @@ class Options:
     coarsening
         ``"rediscretise"`` or ``"galerkin"``; by default the first where the problem has constant
         coefficients. ``"pyamg"``, for a bare matrix without a grid, such as a graph's: Galerkin
-        with PyAMG's smoothed aggregates (the extra ``pyamg``); it needs no shape.
+        with PyAMG's smoothed aggregates (the extra ``pyamg``); it needs no shape, which only orders
+        the colours of a smoother.
     axes
         ``"auto"`` (strongly coupled ones), ``"all"``, or the axes that are coarsened.
     max_levels, coarsest
@@ -194,8 +197,14 @@ class Options:
                 f"unknown coarsening {self.coarsening!r}, allowed:"
                 f" {', '.join(COARSENINGS[:-1])} and {COARSENINGS[-1]}"
             )
-        if self.coarsening == PYAMG and self.transfers is not None:
-            raise ValueError("transfers and coarsening 'pyamg', which has its own, are given")
+        if self.coarsening == PYAMG:
+            usual: dict[str, Any] = {f.name: f.default for f in fields(Options)}
+            given = [k for k in OF_GRIDS if not np.array_equal(getattr(self, k), usual[k])]
+            if given:
+                raise ValueError(
+                    f"{' and '.join(given)} beside coarsening='pyamg', whose coarse levels have no"
+                    " grid; leave out one or the other"
+                )
         if self.interpolation is not None:
             check_name(self.interpolation, [*INTERPOLATIONS, BLACKBOX], "interpolation")
         check_name(self.restriction, list(RESTRICTIONS), "restriction")

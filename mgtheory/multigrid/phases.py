@@ -1,5 +1,5 @@
-"""Phases of the couplings of a complex A: of a magnetic field (Peierls), of a gauge, of a boundary
-that is periodic but for a factor (Bloch).
+"""Phases of the couplings of A: of a magnetic field (Peierls), of a gauge, of a boundary that is
+periodic but for a factor (Bloch), which of a real A is a sign (antiperiodic).
 
 Where a_xy = -|a_xy| e^(i phi_xy), a_yx its conjugate, beside a positive diagonal, A is smallest on
 functions that follow the phases: v(x) = e^(i phi_xy) v(y) for neighbours x and y along an axis, and
@@ -30,6 +30,8 @@ from mgtheory.spectra.bounds import entries
 from mgtheory.spectra.symmetry import ROUNDED
 
 Indices = NDArray[np.intp]
+# of the coupling to the next line; less between opposite ends is that of a stencil of far reach
+AROUND = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +44,10 @@ class Phases:
 
     @classmethod
     def of(cls, A: sp.csr_array, shape: Shape) -> Phases | None:
-        """Those of A; None for a real A, one whose couplings are real, or not those of a Hermitian
-        one."""
+        """Those of A; None for one that is not Hermitian, and where couplings are real, but for
+        signs at the ends of an axis."""
         if not np.iscomplexobj(A.data):
-            return None
+            return cls._of_signs(A, shape)
         off = sp.csr_array(A - sp.diags_array(A.diagonal()))
         off.eliminate_zeros()
         if not off.nnz:
@@ -54,7 +56,9 @@ class Phases:
         alone = sp.diags_array(1.0 * (np.diff(off.indptr) == 0))
         off = sp.csr_array(off + alone @ off.conj().T)
         rounding = ROUNDED * float(np.abs(off.data).max())
-        if np.abs(off.data.imag).max() <= rounding or abs(off - off.conj().T).max() > rounding:
+        if np.abs(off.data.imag).max() <= rounding:
+            return cls._of_signs(A, shape)
+        if abs(off - off.conj().T).max() > rounding:
             return None
         sign = -1.0 if A.diagonal().real.sum() < 0.0 else 1.0
         steps, around, coupled = np.zeros((len(shape), *shape)), [], []
@@ -77,13 +81,28 @@ class Phases:
 
         return min(map(turned, itertools.product((False, True), repeat=len(shape))), key=energy)
 
+    @classmethod
+    def _of_signs(cls, A: sp.csr_array, shape: Shape) -> Phases | None:
+        """Those of real couplings, where some go around an axis with another sign than along it."""
+        steps, around, places = np.zeros((len(shape), *shape)), [], np.arange(A.shape[0])
+        for j, n in enumerate(shape):
+            lines = np.moveaxis(places.reshape(shape), j, 0).reshape(n, -1)
+            # a coupling around the axis each way, and one along it
+            ways = (((-1, 0), (-2, -1)), ((0, -1), (1, 0))) if n > 3 else ()
+            sums = [[A[lines[x]][:, lines[y]].real.sum() for x, y in way] for way in ways]
+            around.append(n > 3 and all(abs(s) > AROUND * abs(a) for s, a in sums))
+            if around[j] and all(s * a < 0.0 for s, a in sums):
+                np.moveaxis(steps[j], j, 0)[-1] = np.pi
+        return cls(steps, tuple(around)) if steps.any() else None
+
     @property
     def shape(self) -> Shape:
         """The grid."""
         return self.steps.shape[1:]
 
-    def between(self, x: Indices, y: Indices) -> NDArray[np.complex128]:
-        """U(x, y) for points x and y of equal number, by their places in C order."""
+    def between(self, x: Indices, y: Indices) -> NDArray[Any]:
+        """U(x, y) for points x and y of equal number, by their places in C order; of real type
+        where all phases are signs."""
         here, there = (list(np.unravel_index(places, self.shape)) for places in (x, y))
         angle = np.zeros(len(x))
         for j, n in enumerate(self.shape):
@@ -99,9 +118,9 @@ class Phases:
                         tuple(0 if i == j else places for i, places in enumerate(here))
                     ]
                 )
-        return np.exp(1j * angle)
+        return np.exp(1j * angle) if (self.steps % np.pi).any() else np.cos(angle)
 
-    def smoothest(self) -> NDArray[np.complex128]:
+    def smoothest(self) -> NDArray[Any]:
         """U(x, 0) at every point, shape (n, 1) and of norm 1: with constants, what A makes of it is
         what the real A without phases makes of them, where the phases around every mesh cancel."""
         places = np.arange(math.prod(self.shape))

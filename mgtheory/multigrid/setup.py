@@ -219,10 +219,8 @@ class Coarsening:
         self, level: Level, uniform: Shape, constant: bool
     ) -> tuple[sp.csr_array, Shape, bool] | None:
         """P from the entries of A where it is asked for, or nothing is and coefficients vary; its
-        coarse shape; and whether the coefficients change slowly.
-
-        Its coarse points are every second one. Where they are no uniform grid, as at the ends of
-        even sizes and for cells, that is only worth while where coefficients jump.
+        coarse shape; and whether the solution is interpolated as on uniform grids: coefficients
+        change slowly, and every second point, which are the coarse ones, lies on such a grid.
         """
         asked, fine, ends = self.options.interpolation, level.shape, level.ends
         if asked != BLACKBOX and (asked is not None or constant):
@@ -241,14 +239,15 @@ class Coarsening:
             level.notes += (f"{reason}; interpolation is linear",)
             return None
         smooth = not _jumps(level.in_phase, fine)
-        if not nested and smooth and asked != BLACKBOX:
+        whole = len(level.axes) == sum(n > 1 for n in fine)
+        if smooth and level.finest.symmetric and not (nested or whole or asked):
             level.notes += (
-                f"black-box interpolation needs nested grids, or coefficients that jump, got {fine}"
-                f" with {transfer.sides_said(ends)}; interpolation is linear",
+                "black-box interpolation takes couplings along an axis that is not coarsened, as of"
+                " several unknowns of a node, for a reaction; interpolation is linear",
             )
             return None
         level.aligned = nested
-        return P, coarse, smooth and nested
+        return P, coarse, nested and smooth
 
     def _couplings(self, level: Level) -> tuple[float, ...]:
         """Of the scheme on this shape, where it is known: the entries of a Galerkin product mix the

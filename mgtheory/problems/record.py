@@ -80,7 +80,8 @@ def operator_record(
     """
     check_name(scaling, SCALINGS, "scaling")
     found = _known(plain(of), scaling, axes)
-    if str(axes) != "auto" and found.axes is None and not isinstance(of, OperatorRecord):
+    asked = str(axes) not in ("auto", "()")
+    if asked and found.axes is None and not isinstance(of, OperatorRecord):
         raise ValueError(
             f"axes is {axes!r}, but {found.name} has none: axes belong to a Problem, a Stencil or"
             " a grid"
@@ -212,7 +213,7 @@ def _nearly_symmetric(A: Any) -> str:
     differs = asymmetry(A)
     if not ROUNDED < differs <= NEARLY:
         return ""
-    return f"; {difference_said(differs)}: {advice_said(A)}"
+    return f"; {difference_said(A, differs)}: {advice_said(A)}"
 
 
 def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
@@ -260,7 +261,8 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
 
 def choose_scaling(asked: str, constant: bool, diagonal: Callable[[], NDArray[Any]]) -> Scaling:
     """B of a grid operator: as asked; ``auto`` is the identity where A has one `constant` stencil
-    inside the grid, else the inverse diagonal where the diagonal varies.
+    inside the grid, else the inverse diagonal where the diagonal varies or is no positive number,
+    as of -A or i A.
 
     The diagonal of Neumann cells is smaller at the border alone. Fourier analysis knows no border:
     with B = I the cycle has the factor that it predicts.
@@ -270,9 +272,9 @@ def choose_scaling(asked: str, constant: bool, diagonal: Callable[[], NDArray[An
     if constant:
         return "identity"
     entries = diagonal()
-    sizes = np.abs(entries) if np.iscomplexobj(entries) else entries
-    low, high = sizes.min(), sizes.max()
-    return "diagonal" if high - low > VARIES * max(abs(low), abs(high)) else "identity"
+    largest = np.abs(entries).max()
+    alike = np.abs(entries - largest).max() <= VARIES * largest
+    return "identity" if alike else "diagonal"
 
 
 def matrix_interval(

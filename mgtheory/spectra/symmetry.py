@@ -49,9 +49,10 @@ def is_symmetric(A: sp.csr_array) -> bool:
     return asymmetry(A) <= ROUNDED
 
 
-def difference_said(found: float) -> str:
-    """The sentence that an `asymmetry` is told with."""
-    return f"A and its transpose differ by up to {found:.0e} of the largest entries of a row"
+def difference_said(A: Any, found: float) -> str:
+    """The sentence that an `asymmetry` of A is told with."""
+    other = "conjugate transpose" if np.iscomplexobj(A.data) else "transpose"
+    return f"A and its {other} differ by up to {found:.0e} of the largest entries of a row"
 
 
 def advice_said(A: sp.csr_array) -> str:

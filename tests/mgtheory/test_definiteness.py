@@ -1,13 +1,17 @@
 """Indefinite and negative definite operators, and what their owners are told."""
 
+import re
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import mgtheory
 from mgtheory import derive
 from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import Stencil, laplacian
+from mgtheory.smoothers import Polynomial
 
 
 @pytest.mark.parametrize("family", ["chebyshev4", "chebyshev", "mls"])
@@ -93,3 +97,44 @@ def test_an_indefinite_matrix_is_no_positive_one():
         assert not record.positive
         assert record.upper >= np.abs(np.linalg.eigvalsh(A.toarray())).max()
     assert operator_record(create("poisson2d", n=15, boundary="neumann").A).positive
+
+
+@pytest.mark.parametrize("angle", [0.5, np.pi / 2, 2.0, np.pi])
+def test_a_complex_multiple_has_the_cycle_of_its_matrix(angle):
+    """Of D^-1 A, which is the same: polynomials of A itself diverged, from an angle of 1/2 on."""
+    A = poisson((33, 33)).A.astype(complex)
+    b = np.random.default_rng(0).standard_normal(A.shape[0])
+    c, plain = np.exp(1j * angle), Polynomial("chebyshev", 2, scaling="diagonal")
+    options = {"shape": (33, 33), "interpolation": "linear"}  # by entries that of a real A alone
+    one = mgtheory.Hierarchy.build(A, smoother=plain, **options).solve(b)
+    other = mgtheory.Hierarchy.build(c * A, smoother="chebyshev", **options).solve(c * b)
+    np.testing.assert_allclose(other.residual_norms, one.residual_norms, rtol=1e-5)
+    np.testing.assert_allclose(other.x, one.x, atol=1e-9 * np.abs(one.x).max())
+
+
+@pytest.mark.parametrize(
+    "A",
+    [
+        -create("rotated2d", 33).A,
+        1000j * sp.eye_array(33**2) - poisson((33, 33)).A,
+        1e4j * sp.eye_array(33**2) + poisson((33, 33)).A,
+    ],
+)
+def test_other_diagonals_that_are_not_positive(A):
+    """A mixed derivative of the wrong sign, and absorption: all diverged."""
+    rng = np.random.default_rng(0)
+    hierarchy = mgtheory.Hierarchy.build(sp.csr_array(A), shape=(33, 33))
+    found = hierarchy.solve(A @ rng.standard_normal(A.shape[0]))
+    assert found.converged
+    assert found.factor < 0.4
+
+
+def test_absorption_is_no_rounding():
+    """A that is its own transpose was told that it is nearly Hermitian."""
+    A = poisson((15, 15)).A
+    complex_ = sp.csr_array(A + 1e-3j * A.max() * sp.eye_array(225))
+    (said,) = mgtheory.Hierarchy.build(complex_, shape=(15, 15)).warnings
+    assert said.startswith("level 0: A is not symmetric")
+    skew = sp.csr_array(A + 1e-3j * A.max() * sp.eye_array(225, k=15))
+    words = "A and its conjugate transpose differ by up to .*A\\^H"
+    assert re.search(words, mgtheory.Hierarchy.build(skew, shape=(15, 15)).warnings[0])

@@ -56,7 +56,7 @@ def test_solve(document, files, kind):
     assert document("solve", *words, "--tol", "1e-10", "--krylov", "cg")["error"] < 1e-8
 
 
-def test_the_boundary_is_that_of_the_matrix(document, files, alone):
+def test_the_boundary_is_that_of_the_matrix(document, refused, files, alone):
     """Unless one is named: a Neumann matrix left 0.8 of the error in each cycle, taken for zero
     values, with a warning."""
     A = poisson((64, 64), boundary="neumann").A
@@ -72,6 +72,10 @@ def test_the_boundary_is_that_of_the_matrix(document, files, alone):
     assert document("solve", "--matrix", files / "p.npz", *GRID)["boundary"] == "dirichlet"
     graph = ("--matrix", files / "p.npz", "--coarsening", "pyamg")
     assert document("solve", *graph)["boundary"] is None
+    assert document("solve", *graph, *GRID)["boundary"] is None
+    for option in (("--boundary", "neumann"), ("--axes", "x")):
+        said = refused("solve", *graph, *GRID, *option)
+        assert f"{option[0][2:]} beside --coarsening pyamg" in said
     assert document("compare-smoothers", *graph, *few)["boundary"] is None
 
 
@@ -324,3 +328,21 @@ def test_a_tiny_matrix_is_solved_without_a_word(run, tmp_path):
     assert found.status == 0, found.err
     x = np.load(tmp_path / "x.npy") * 1e-300
     assert x == pytest.approx([0.5 * k * (10 - k) for k in range(1, 10)], rel=1e-8)
+
+
+def test_a_file_with_all_entries_and_one_without_numbers(document, refused, tmp_path):
+    """The dense form of Matrix Market is read; a pattern was taken for a matrix of ones."""
+    A = poisson((7, 7)).A
+    scipy.io.mmwrite(tmp_path / "all.mtx", A.toarray())
+    found = document("solve", "--matrix", tmp_path / "all.mtx", "--shape", "7x7")
+    assert (found["error"] < 1e-8, found["warnings"]) == (True, [])
+    scipy.io.mmwrite(tmp_path / "pattern.mtx", A.tocoo(), field="pattern")
+    said = refused("solve", "--matrix", tmp_path / "pattern.mtx", "--shape", "7x7")
+    assert "pattern.mtx cannot be read: it says where entries are, and not what they are" in said
+
+
+def test_one_unknown_is_told_why_nothing_is_compared(run, tmp_path):
+    sp.save_npz(tmp_path / "one.npz", sp.csr_array([[2.0]]))
+    words = ("--matrix", tmp_path / "one.npz", "--shape", "1", *COMMANDS["compare-smoothers"])
+    said = run("compare-smoothers", *words).err
+    assert "chebyshev of degree 2: solved in one cycle" in said

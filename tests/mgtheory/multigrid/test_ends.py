@@ -72,6 +72,16 @@ def found(A, shape, boundary="neumann"):
     return finest(Given.of(A, options)).ends
 
 
+def named_ends(*ends):
+    """Those of axes by their letters."""
+    return tuple(
+        Ends.of(Boundary.PERIODIC)
+        if e == "pp"
+        else Ends(*(BEYOND[kind] for kind in e), odd=(e[0] == "f", e[1] == "f"))
+        for e in ends
+    )
+
+
 # --------------------------------------------------------------------------- what is found
 
 
@@ -85,17 +95,42 @@ def found(A, shape, boundary="neumann"):
     ],
 )
 def test_ends_are_found(ends, make):
-    expected = tuple(
-        Ends.of(Boundary.PERIODIC)
-        if e == "pp"
-        else Ends(*(BEYOND[kind] for kind in e), odd=(e[0] == "f", e[1] == "f"))
-        for e in ends
-    )
+    expected = named_ends(*ends)
     A = make((17, 18), ends)
     kinds = set(kinds_of_ends(A, (17, 18)).values())
     boundary = "neumann" if "free" in kinds else "periodic" if "around" in kinds else "dirichlet"
     for named in (boundary, None):
         assert found(A, (17, 18), named) == expected
+
+
+@pytest.mark.parametrize("make", [symmetric, ghost_points])
+@pytest.mark.parametrize("across", ["vv", "dv", "vd", "nn", "dn", "pp", "dd", "ff", "fn", "fv"])
+@pytest.mark.parametrize("along", ["dd", "vv"])
+def test_ends_of_three_unknowns(along, across, make):
+    """As those of more: free ones were taken for zero values where along the other axis nothing is
+    free, and a cycle left 0.9."""
+    A, shape = make((3, 100), (across, along)), (3, 100)
+    expected = named_ends(across, along)
+    hierarchy = Hierarchy.build(A, shape=shape)
+    assert (found(A, shape, None), hierarchy.doubts) == (expected, ())
+    b = A @ np.random.default_rng(0).standard_normal(300)
+    assert hierarchy.solve(b).factor < 0.1
+
+
+def test_three_unknowns_of_a_node_have_no_ends():
+    """The first and the last are coupled too, and rows do not sum to the same."""
+    for seed in range(10):
+        C = np.random.default_rng(seed).standard_normal((3, 3))
+        A = sp.kron(poisson((9, 9)).A, sp.eye_array(3)) + 100.0 * sp.kron(sp.eye_array(81), C @ C.T)
+        assert {axis for axis, _ in kinds_of_ends(sp.csr_array(A), (9, 9, 3))} <= {0, 1}
+
+
+def test_far_couplings_of_three_unknowns_go_not_around():
+    """Of order 4: the last but one has -1/16 of the coupling to the next."""
+    K = sp.diags_array([1.0, -16, 30, -16, 1], offsets=[-2, -1, 0, 1, 2], shape=(3, 3))
+    line = sp.diags_array([1.0, -16, 30, -16, 1], offsets=[-2, -1, 0, 1, 2], shape=(40, 40))
+    A = sp.csr_array(sp.kron(K, sp.eye_array(40)) + sp.kron(sp.eye_array(3), line))
+    assert "around" not in kinds_of_ends(A, (3, 40)).values()
 
 
 @pytest.mark.parametrize("ends", [("vv", "vv"), ("dv", "vd"), ("vv", "dd")])

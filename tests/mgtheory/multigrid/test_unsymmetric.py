@@ -107,3 +107,31 @@ def test_what_was_derived_from_a_bare_matrix_that_is_not_symmetric_serves_it(sca
     assert found.solve(np.ones(A.shape[0])).converged
     with pytest.raises(ValueError, match="beyond its spectrum it amplifies"):
         Hierarchy.build(1.25 * A, shape=(15, 15), smoother=derive("harmonic_ritz", 3, A))
+
+
+def wind(n, peclet, *, central):
+    """-u_xx - u_yy + peclet u_x on n x n points, by central or by upwind differences."""
+    first = [-0.5, 0.0, 0.5] if central else [-1.0, 1.0, 0.0]
+    line = sp.diags_array(first, offsets=[-1, 0, 1], shape=(n, n))
+    return sp.csr_array(poisson((n, n)).A + peclet * (n + 1) * sp.kron(line, sp.eye_array(n)))
+
+
+@pytest.mark.parametrize("n", [31, 32])
+def test_where_cycles_fail_of_central_differences_it_is_said(n):
+    """From a cell Peclet number of 2 on one coupling is positive."""
+    b = np.random.default_rng(0).standard_normal(n * n)
+    words = "opposite signs to both sides, as central differences of a wind"
+    for peclet, central, fails in ((n, True, False), (30 * n, True, True), (1e6, False, False)):
+        found = Hierarchy.build(wind(n, peclet, central=central), shape=(n, n)).solve(b)
+        assert found.converged != fails
+        assert (words in found.message) == fails
+
+
+@pytest.mark.parametrize("peclet", [100, 1000, 1e4])
+def test_coarse_grids_of_even_sizes_take_sweeps(peclet):
+    """Along the wind; on coarse operators of linear interpolation they diverged."""
+    A = sp.csr_array(wind(64, peclet, central=False))
+    b = A @ np.random.default_rng(0).standard_normal(64**2)
+    found = Hierarchy.build(A, shape=(64, 64), smoother="gauss_seidel").solve(b)
+    assert found.converged
+    assert found.iterations <= 12
