@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mgtheory.multigrid.level import Level
-from mgtheory.multigrid.phases import AROUND
+from mgtheory.multigrid.phases import joined
 from mgtheory.problems.grids import Boundary, Ends, Shape
 from mgtheory.spectra.bounds import entries, fixed_values
 
@@ -49,7 +49,7 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
         for end, inside in ((0, 1), (-1, -2)):
             border, beside = A[lines[end]], A[lines[inside]]
             opposite, next_ = (abs(border[:, lines[k]]).sum() for k in (-1 - end, inside))
-            around = opposite > AROUND * next_
+            around = joined(opposite, next_, n)
             if around and n > 3:
                 found[j, end] = "around"
                 continue

@@ -27,11 +27,18 @@ from numpy.typing import NDArray
 
 from mgtheory.problems.grids import Ends, Shape, coordinates, mesh_width
 from mgtheory.spectra.bounds import entries
-from mgtheory.spectra.symmetry import ROUNDED
+from mgtheory.spectra.symmetry import EXACT, ROUNDED
 
 Indices = NDArray[np.intp]
-# of the coupling to the next line; less between opposite ends is that of a stencil of far reach
+# of the coupling to the next line, where there are three: less between opposite ends is that of a
+# stencil of far reach
 AROUND = 0.2
+
+
+def joined(opposite: float, beside: float, n: int) -> bool:
+    """Whether couplings between the opposite ends of n unknowns go around the axis, beside those to
+    the next line: where n > 3 also weak ones, as of a coefficient that jumps at the seam."""
+    return opposite > (EXACT if n > 3 else AROUND) * beside
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +97,7 @@ class Phases:
             # a coupling around the axis each way, and one along it
             ways = (((-1, 0), (-2, -1)), ((0, -1), (1, 0))) if n > 3 else ()
             sums = [[A[lines[x]][:, lines[y]].real.sum() for x, y in way] for way in ways]
-            around.append(n > 3 and all(abs(s) > AROUND * abs(a) for s, a in sums))
+            around.append(n > 3 and all(joined(abs(s), abs(a), n) for s, a in sums))
             if around[j] and all(s * a < 0.0 for s, a in sums):
                 np.moveaxis(steps[j], j, 0)[-1] = np.pi
         return cls(steps, tuple(around)) if steps.any() else None

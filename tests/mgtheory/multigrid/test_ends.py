@@ -133,6 +133,24 @@ def test_far_couplings_of_three_unknowns_go_not_around():
     assert "around" not in kinds_of_ends(A, (3, 40)).values()
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("k", [100.0, 1e5])
+def test_a_coefficient_that_jumps_at_the_seam(k, sign):
+    """Two slabs, of 1 and k, which meet there: weak couplings go around as well, of an antiperiodic
+    boundary too; taken for an end they left 0.9."""
+    n = 32
+    cells = np.where(np.arange(n) < n // 2, k, 1.0)
+    faces = 2.0 / (1.0 / cells + 1.0 / np.roll(cells, -1))
+    K = sp.diags_array([-faces[:-1], faces + np.roll(faces, 1), -faces[:-1]], offsets=[-1, 0, 1])
+    K = K.tolil()
+    K[0, -1] = K[-1, 0] = -sign * faces[-1]
+    across = poisson((n,), boundary="periodic").A / n**2
+    A = sp.csr_array(sp.kron(K, sp.eye_array(n)) + sp.kron(sp.diags_array(cells), across))
+    assert set(kinds_of_ends(A, (n, n)).values()) == {"around"}
+    b = A @ np.random.default_rng(0).standard_normal(n * n)
+    assert Hierarchy.build(A, shape=(n, n)).solve(b, tol=1e-10).factor < 0.15
+
+
 @pytest.mark.parametrize("ends", [("vv", "vv"), ("dv", "vd"), ("vv", "dd")])
 def test_ends_of_elements(ends):
     """Bilinear and trilinear elements."""
