@@ -48,8 +48,7 @@ def kinds_of_ends(A: sp.csr_array, shape: Shape) -> Kinds:
         lines = np.moveaxis(places, j, 0).reshape(n, -1)
         for end, inside in ((0, 1), (-1, -2)):
             border, beside = A[lines[end]], A[lines[inside]]
-            opposite, next_ = (abs(border[:, lines[k]]).sum() for k in (-1 - end, inside))
-            around = joined(opposite, next_, n)
+            around = joined(border[:, lines[-1 - end]], border[:, lines[inside]], n)
             if around and n > 3:
                 found[j, end] = "around"
                 continue

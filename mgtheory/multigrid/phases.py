@@ -30,15 +30,16 @@ from mgtheory.spectra.bounds import entries
 from mgtheory.spectra.symmetry import EXACT, ROUNDED
 
 Indices = NDArray[np.intp]
-# of the coupling to the next line, where there are three: less between opposite ends is that of a
-# stencil of far reach
+# of the coupling to the next line, of three: less between opposite ends, and of the other sign, is
+# that of a stencil of far reach
 AROUND = 0.2
 
 
-def joined(opposite: float, beside: float, n: int) -> bool:
-    """Whether couplings between the opposite ends of n unknowns go around the axis, beside those to
-    the next line: where n > 3 also weak ones, as of a coefficient that jumps at the seam."""
-    return opposite > (EXACT if n > 3 else AROUND) * beside
+def joined(opposite: sp.csr_array, beside: sp.csr_array, n: int) -> bool:
+    """Whether couplings of an end of n unknowns to the opposite one go around the axis, beside
+    those to the next line: also weak ones, as of a coefficient that jumps at the seam."""
+    far = n == 3 and (opposite.sum() * np.conj(beside.sum())).real <= 0.0
+    return bool(abs(opposite).sum() > (AROUND if far else EXACT) * abs(beside).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +95,11 @@ class Phases:
         steps, around, places = np.zeros((len(shape), *shape)), [], np.arange(A.shape[0])
         for j, n in enumerate(shape):
             lines = np.moveaxis(places.reshape(shape), j, 0).reshape(n, -1)
-            # a coupling around the axis each way, and one along it
+            # couplings around the axis each way, and those along it
             ways = (((-1, 0), (-2, -1)), ((0, -1), (1, 0))) if n > 3 else ()
-            sums = [[A[lines[x]][:, lines[y]].real.sum() for x, y in way] for way in ways]
-            around.append(n > 3 and all(joined(abs(s), abs(a), n) for s, a in sums))
-            if around[j] and all(s * a < 0.0 for s, a in sums):
+            pairs = [[A[lines[x]][:, lines[y]].real for x, y in way] for way in ways]
+            around.append(n > 3 and all(joined(over, along, n) for over, along in pairs))
+            if around[j] and all(over.sum() * along.sum() < 0.0 for over, along in pairs):
                 np.moveaxis(steps[j], j, 0)[-1] = np.pi
         return cls(steps, tuple(around)) if steps.any() else None
 

@@ -151,6 +151,14 @@ def test_a_coefficient_that_jumps_at_the_seam(k, sign):
     assert Hierarchy.build(A, shape=(n, n)).solve(b, tol=1e-10).factor < 0.15
 
 
+def test_three_unknowns_around_an_axis_with_a_jump():
+    """The coupling at the seam is 2/1000 of that to the next, and goes around as well."""
+    K = np.array([[1002.0, -1000.0, -2.0], [-1000.0, 1002.0, -2.0], [-2.0, -2.0, 4.0]])
+    line = poisson((40,), boundary="periodic").A / 1600.0
+    A = sp.csr_array(sp.kron(K, sp.eye_array(40)) + sp.kron(np.diag([1e3, 1e3, 1.0]), line))
+    assert set(kinds_of_ends(A, (3, 40)).values()) == {"around"}
+
+
 @pytest.mark.parametrize("ends", [("vv", "vv"), ("dv", "vd"), ("vv", "dd")])
 def test_ends_of_elements(ends):
     """Bilinear and trilinear elements."""
