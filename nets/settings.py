@@ -210,8 +210,9 @@ class TrainSection(_Section):
     ] = "32"
     """Bits of the arithmetic; bf16 keeps weights and optimiser in 32."""
     channels_last: bool | Literal["auto"] = "auto"
-    """Memory format NHWC; auto: on a CPU, where a step is 1.1 to 1.6 times as fast (measured, in
-    float32; not in float64), and of bf16 on CUDA, whose tensor cores take it."""
+    """Memory format NHWC; auto: of this package's models, on a CPU, where a step is 1.1 to 1.6
+    times as fast (measured, in float32; not in float64), and of bf16 on CUDA, whose tensor cores
+    take it."""
     compile: bool | Literal["auto"] = False
     """torch.compile; auto: on CUDA alone, since on a CPU generated code gained nothing over eager
     (measured)."""

@@ -25,6 +25,7 @@ from nets.data.order import keyed_word, shares, steps_per_epoch
 from nets.data.sources import DataSet
 from nets.fast.capture import CapturedStep, may_capture
 from nets.fast.fusion import compiled, prepare
+from nets.models.base import ImageModel
 from nets.settings import TrainConfig, TrainSection
 from nets.training.checkpoint import State, load_optimizer, optimizer_state
 from nets.training.optim import Ema, learning_rate, make_optimizer, set_learning_rate
@@ -44,11 +45,15 @@ PROGRESS = (
 )
 
 
-def memory_format(section: TrainSection, device: torch.device) -> torch.memory_format:
-    """Of images and weights: as configured, else the faster one."""
+def memory_format(
+    section: TrainSection, device: torch.device, model: nn.Module
+) -> torch.memory_format:
+    """Of images and weights: as configured, else the faster one of this package's models. Others
+    may take views of images, or have weights of more than four axes, which know no NHWC."""
     last = section.channels_last
     if last == "auto":
-        last = section.precision in {"cpu": ("32", "bf16"), "cuda": ("bf16",)}.get(device.type, ())
+        faster = {"cpu": ("32", "bf16"), "cuda": ("bf16",)}.get(device.type, ())
+        last = isinstance(model, ImageModel) and section.precision in faster
     return torch.channels_last if last else torch.contiguous_format
 
 
@@ -75,7 +80,7 @@ class Trainer:
                     f"augment.{name} is {value}; allowed are 0 to {side}, the side of the images"
                 )
         self.steps_per_epoch = steps_per_epoch(section, len(data.train), self.world)
-        self.format = memory_format(section, self.device)
+        self.format = memory_format(section, self.device, model)
         self.raw = model.to(device=self.device)
         self.raw = self.raw.to(memory_format=self.format)  # type: ignore[call-overload]
         if section.precision == "64":

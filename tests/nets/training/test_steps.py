@@ -1,6 +1,7 @@
 """Steps and epochs: the formula of a step, its options, the order of images, and where they lie."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import nets
 from nets.config import load_config
 from nets.data.order import one_step_an_epoch
 from nets.data.sources import load_data
+from nets.models.create import create_model
 from nets.models.norms import convert_ghost_batchnorm
 from nets.settings import TrainSection
 from nets.training.build import build
@@ -122,10 +124,35 @@ def test_every_epoch_and_seed_has_its_own_order_and_partners_come_next():
     ],
 )
 def test_memory_format_is_as_configured_or_the_faster_one(device, precision, faster):
+    network = create_model("q2", channels=(2,))
     for choice, last in (("auto", faster), (True, True), (False, False)):
         section = TrainSection(channels_last=choice, precision=precision)
         expected = torch.channels_last if last else torch.contiguous_format
-        assert memory_format(section, torch.device(device)) is expected
+        assert memory_format(section, torch.device(device), network) is expected
+
+
+class Viewed(torch.nn.Module):
+    """Of colour images, a view of them, and weights of five axes: what knows no NHWC."""
+
+    def __init__(self, *, in_channels=3, num_classes=10):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1, 1, 1, 1, 1))
+        self.layer = torch.nn.LazyLinear(num_classes)
+
+    def forward(self, x):
+        return self.layer((self.scale[0] * x).view(len(x), -1))
+
+
+def test_a_model_of_ones_own_keeps_the_format_that_torch_has():
+    """It was refused, by torch's own words, where nothing was configured."""
+    c = config("data.mean=[0.5, 0.5, 0.5]", "data.std=[1, 1, 1]")
+    grey = load_data(c.data.name, validation=c.data.validation)
+    data = replace(grey, images=grey.images.repeat(3, axis=1))
+    model = Viewed()
+    model(torch.zeros(1, *data.shape))
+    t = Trainer(c, launched_fabric(c.train), model, data)
+    t.train_step(*next(t.batches()))
+    assert t.evaluate(t.validation)[0] > 0.0
 
 
 def test_images_and_weights_have_one_memory_format():
