@@ -97,7 +97,7 @@ class TorchHierarchy(MultigridSolver):
                 f"{name} has shape {tuple(v.shape)}, must be of shape ({n},) or that of the grid,"
                 f" {grid}"
             )
-        return v.detach().to("cpu", torch.float64).reshape(grid)
+        return v.detach().to("cpu", torch.float64, copy=True).reshape(grid)
 
     def _work(self, steps: int, plan: Plan) -> float:
         """Products with A of `steps` steps, those of the residuals included."""

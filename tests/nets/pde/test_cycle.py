@@ -308,6 +308,17 @@ def test_complex_numbers_are_refused_where_they_would_be_cut():
         TorchHierarchy(problem, coarsest=9).solve(np.ones(100))
 
 
+def test_a_solution_is_not_the_memory_of_its_start():
+    """Where no cycle is wanted x was the caller's x0 itself."""
+    from nets.pde.solve import TorchHierarchy
+
+    problem = problems.poisson((7, 7))
+    start = np.zeros(49)
+    found = TorchHierarchy(problem, coarsest=9).solve(problem.b, start, tol=2.0)
+    assert found.iterations == 0
+    assert not np.shares_memory(found.x, start)
+
+
 def test_masked_entries_are_refused():
     """By each cycle, of b, of a start and of coarse loads: what stands below a mask would count. A
     masked array without one is an array."""
