@@ -12,11 +12,11 @@ with many times.
   matrix. Constant stencils, recognised in a bare matrix too, keep a tensor form and cost next to
   nothing.
 * **Interpolation.** Linear for constant stencils. Where coefficients vary it follows the entries of
-  A (`mgtheory.multigrid.blackbox`), unless they do so slowly in a symmetric A, the grids are not
-  nested and an axis is not coarsened: V(1,1) has the factor 0.13 on ``jump2d``, with linear
-  interpolation 0.42. Where the couplings of a Hermitian matrix have phases, as in a magnetic field,
-  or a sign of their own around a periodic axis, transfers follow them
-  (`mgtheory.multigrid.phases`).
+  A (`mgtheory.multigrid.blackbox`): V(1,1) has the factor 0.13 on ``jump2d``, with linear
+  interpolation 0.42. Linear again where they vary slowly on grids that do not nest, and rows of A
+  have negative sums or a symmetric A has an axis that is not coarsened. Where the couplings of a
+  Hermitian matrix have phases, as in a magnetic field, or a sign of their own around a periodic
+  axis, transfers follow them (`mgtheory.multigrid.phases`).
 * **Smoother.** By default Chebyshev of the first kind on the level's high frequencies, once before
   and once after, of degree 2 on the finest level and of one more on each coarser one, up to 6;
   where a real A is not symmetric the GMRES polynomial of the level, of degree 3 and more: see

@@ -27,6 +27,7 @@ from mgtheory.multigrid.transfer import TensorOperator
 from mgtheory.problems.grids import Shape, choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra.bounds import couplings, entries
+from mgtheory.spectra.symmetry import ROUNDED
 
 COARSEST = 64  # unknowns of the coarsest level by default
 
@@ -239,15 +240,26 @@ class Coarsening:
             level.notes += (f"{reason}; interpolation is linear",)
             return None
         smooth = not _jumps(level.in_phase, fine)
-        whole = len(level.axes) == sum(n > 1 for n in fine)
-        if smooth and level.finest.symmetric and not (nested or whole or asked):
-            level.notes += (
-                "black-box interpolation takes couplings along an axis that is not coarsened, as of"
-                " several unknowns of a node, for a reaction; interpolation is linear",
-            )
+        if smooth and not (nested or asked) and (why := self._rather_linear(level)):
+            level.notes += (f"black-box interpolation {why}; interpolation is linear",)
             return None
         level.aligned = nested
         return P, coarse, nested and smooth
+
+    @staticmethod
+    def _rather_linear(level: Level) -> str:
+        """What black-box interpolation lacks of slowly changing coefficients where grids do not
+        nest; empty where it is the better one."""
+        S = level.finest.in_phase
+        if np.any(np.real(S.sum(axis=1)) < -ROUNDED * np.abs(S).sum(axis=1)):
+            return "has weights above 1 where rows have negative sums"
+        whole = len(level.axes) == sum(n > 1 for n in level.shape)
+        if level.finest.symmetric and not whole:
+            return (
+                "takes couplings along an axis that is not coarsened, as of several unknowns of a"
+                " node, for a reaction"
+            )
+        return ""
 
     def _couplings(self, level: Level) -> tuple[float, ...]:
         """Of the scheme on this shape, where it is known: the entries of a Galerkin product mix the

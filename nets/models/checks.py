@@ -27,7 +27,7 @@ def as_tensor(given: Any, name: str, device: torch.device | str = "cpu") -> Tens
         return torch.from_numpy(array if kept else array.astype(np.float64)).to(device)
     tensor: Tensor = given if isinstance(given, Tensor) else torch.utils.dlpack.from_dlpack(given)
     if tensor.dtype not in NUMBERS:
-        raise ValueError(f"{name} has type {tensor.dtype}, must be float64 or float32")
+        raise ValueError(f"{name} has type {tensor.dtype}, must be of 32 or 64 bits")
     return tensor
 
 
