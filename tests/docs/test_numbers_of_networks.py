@@ -1,0 +1,263 @@
+"""Numbers of README, docs/evidence.md and docs/choosing.md that compare networks are those of the
+study of networks: tables cell by cell, and differences of two with their intervals."""
+
+import numpy as np
+import pytest
+
+from .from_rows import alike, assert_said, difference, half, mean, rows, table, values
+
+WIDTHS = {
+    "half of the width": "width 1/2",
+    "3/16 of the width": "width 3/16",
+    "an eighth of the width": "width 1/8",
+    "as few weights": "as few weights",
+    "width 16": "",
+    "width 7: as few weights": "width 7",
+}
+
+
+def network(row):
+    """The name in the rows of what a table calls a network."""
+    name, *rest = row.replace(" with no_relu", ", no_relu").split(", ")
+    quarter = [part for part in rest if part != "a quarter of the width"]
+    return ", ".join(part for part in [name, *(WIDTHS.get(part, part) for part in quarter)] if part)
+
+
+@pytest.mark.parametrize(
+    ("page", "before", "study", "unit"),
+    [
+        ("docs/evidence.md", "(30 epochs of 36 steps, ten seeds", "pareto-digits", 1e3),
+        ("docs/evidence.md", "**On the digits**, trained to the end", "pareto-digits", 1e3),
+        ("README.md", "| trained to the end, ten seeds", "pareto-digits", 1e3),
+        ("docs/evidence.md", "CIFAR-10 at 16 × 16, a quarter of the width", "pareto-cifar16", 1e6),
+        ("README.md", "| photographs of 16 × 16", "pareto-cifar16", 1e6),
+    ],
+)
+def test_networks_against_their_costs(page, before, study, unit):
+    columns, body = table(page, before)
+    for row, cells in body.items():
+        where = {"model": network(row)}
+        measured = [r for r in rows(study) if r["point"]["model"] == where["model"]]
+        alike(cells[0], measured[0]["parameters"])
+        alike(cells[1], measured[0]["flops_per_image"] / unit)
+        sample = list(values(study, "test_accuracy", **where).values())
+        alike(cells[2].partition(" ± ")[0], float(np.mean(sample)))
+        if " ± " in cells[2]:
+            alike(cells[2].partition(" ± ")[2], half(sample))
+        else:
+            assert len(sample) == 1
+        if columns[-1] == "training loss":
+            alike(cells[3], mean(study, "train_loss", **where))
+        if columns[-1] == "seeds":
+            assert cells[3] == f"{len(sample)}"
+
+
+MGNET = {"model": "MgNet, as few weights"}
+FEW, MORE = {"model": "q4, no_relu"}, {"model": "q4, no_relu, width 1/2"}
+RESNET = {
+    k: {"model": f"ResNet-18{k and f', {k}'}"}
+    for k in ("", "separable", "separable, width 3/16", *WIDTHS.values())
+}
+SEPARABLE = {"model": "q4, no_relu, separable, width 1/2"}
+SMALL_PAIR = {"model": "q4, separable"}, {"model": "ResNet-8, separable, width 8"}
+
+
+def narrower():
+    """How many more weights narrower dense networks on the digits have than separable ones, and by
+    how much their loss is lower."""
+    for separable, dense in (
+        ("q4, separable, width 36", "q4"),
+        ("q4, separable", "q4, width 8"),
+        ("ResNet-8, separable", "ResNet-8, width 7"),
+        ("ResNet-8, separable, width 8", "ResNet-8, width 4"),
+    ):
+        few, more = (
+            next(r for r in rows("pareto-digits") if r["point"]["model"] == name)["parameters"]
+            for name in (separable, dense)
+        )
+        pair = {"model": separable}, {"model": dense}
+        loss, accuracy = (difference("pareto-digits", *pair, k) for k in MEASURES)
+        assert loss[-1] < 0.006
+        assert accuracy[1] < 0 < accuracy[2]
+        yield more / few - 1, loss
+
+
+MEASURES = "train_loss", "test_accuracy"
+# page, sentence with the numbers that are computed, and they
+SENTENCES = [
+    (
+        "docs/evidence.md",
+        "is {0:.2f} points behind, with an interval from {1:.2f} behind to {2:.2f} ahead",
+        lambda: np.multiply(
+            difference("pareto-digits", {"model": "q8"}, {"model": "ResNet-8"}), (-1, -1, 1, 1)
+        ),
+    ),
+    (
+        "docs/evidence.md",
+        "q4 is {0:.1f} points above ResNet-8 ({1:.1f} to {2:.1f}, p = {3:.2f} by itself)",
+        lambda: difference("pareto-digits", *SMALL_PAIR),
+    ),
+    (
+        "docs/evidence.md",
+        "a loss that is lower by {0:.3f} ({1:.3f} to {2:.3f});",
+        lambda: difference("pareto-digits", *reversed(SMALL_PAIR), "train_loss"),
+    ),
+    (
+        "docs/evidence.md",
+        "with eleven thousand they are not told apart ({0:.1f} points, {1:.1f} to {2:.1f})",
+        lambda: difference(
+            "pareto-digits",
+            {"model": "q4, separable, width 36"},
+            {"model": "ResNet-8, separable"},
+        ),
+    ),
+    (
+        "docs/evidence.md",
+        "of {0:.0f} to {1:.0f} % more weights,",
+        lambda: np.sort([100 * more for more, _ in narrower()])[[0, -1]],
+    ),
+    (
+        "docs/evidence.md",
+        "have a loss that is lower by {0:.3f} to {1:.3f}",
+        lambda: np.sort([lower[0] for _, lower in narrower()])[[0, -1]],
+    ),
+    *(
+        (page, sentence, lambda: difference("pareto-cifar16", MGNET, FEW))
+        for page, sentence in (
+            ("README.md", "weights**, by {0:.1f} points ({1:.1f} to {2:.1f}, p = {3:.2f} by"),
+            (
+                "docs/evidence.md",
+                "`no_relu` by {0:.1f} points ({1:.1f} to {2:.1f}, by itself p = {3:.2f}), at 92",
+            ),
+            ("docs/choosing.md", "MgNet is {0:.1f} points ahead of q4 ({1:.1f} to {2:.1f})"),
+        )
+    ),
+    (
+        "README.md",
+        "differ by {0:.1f} points (95 % interval {1:.1f} to {2:.1f}, p = 0.03 after Holm) and",
+        lambda: difference("pareto-cifar16", FEW, RESNET["as few weights"]),
+    ),
+    (
+        "README.md",
+        "and {0:.1f} ({1:.1f} to {2:.1f}, p = {3:.2f} by itself)",
+        lambda: difference("pareto-cifar16", MORE, RESNET["width 3/16"]),
+    ),
+    (
+        "README.md",
+        "with twice its weights by {0:.1f} ({1:.1f} to {2:.1f})",
+        lambda: difference("pareto-cifar16", MORE, RESNET[""]),
+    ),
+    (
+        "README.md",
+        "operations: by {0:.1f} points ({1:.1f} to {2:.1f}) at a quarter of the width",
+        lambda: difference("pareto-cifar16", RESNET[""], FEW),
+    ),
+    (
+        "README.md",
+        "and by {0:.1f} ({1:.1f} to {2:.1f}) at half of it",
+        lambda: difference("pareto-cifar16", RESNET["width 1/2"], MORE),
+    ),
+    *(
+        (page, sentence, lambda one=one, other=other: difference("pareto-cifar16", one, other))
+        for page, sentence, one, other in (
+            (
+                "README.md",
+                "is nearer: {0:.1f} behind ({1:.1f} to {2:.1f})",
+                FEW,
+                RESNET["separable"],
+            ),
+            (
+                "docs/evidence.md",
+                "q4's operations by {0:.1f} ({1:.1f} to {2:.1f}, by itself p = {3:.3f})",
+                {"model": "q2"},
+                RESNET["as few weights"],
+            ),
+            (
+                "docs/evidence.md",
+                "is alike q2 ({0:.1f} points behind, {1:.1f} to {2:.1f})",
+                {"model": "q2"},
+                RESNET["separable"],
+            ),
+            (
+                "docs/evidence.md",
+                "it is {0:.1f} points above `relu_outside_nobn` ({1:.1f} to {2:.1f})",
+                FEW,
+                {"model": "q4, relu_outside_nobn"},
+            ),
+            (
+                "docs/evidence.md",
+                "and {0:.1f} above `regular` ({1:.1f} to {2:.1f})",
+                FEW,
+                {"model": "q4"},
+            ),
+            (
+                "docs/evidence.md",
+                "({0:.1f} ahead, {1:.1f} to {2:.1f})",
+                {"model": "q2"},
+                {"model": "q4"},
+            ),
+            (
+                "docs/evidence.md",
+                "is {0:.1f} points above the dense one of 100 thousand ({1:.1f} to {2:.1f}), and",
+                RESNET["separable"],
+                RESNET["as few weights"],
+            ),
+            (
+                "docs/evidence.md",
+                "and {0:.1f} behind q4 with `no_relu` and 92 thousand ({1:.1f} to {2:.1f})",
+                FEW,
+                RESNET["separable"],
+            ),
+            (
+                "docs/evidence.md",
+                "is {0:.1f} points behind it ({1:.1f} to {2:.1f}: not decided)",
+                FEW,
+                SEPARABLE,
+            ),
+            (
+                "docs/evidence.md",
+                "{0:.1f} points ahead of a separable ResNet-18 of 58 thousand ({1:.1f} to {2:.1f})",
+                SEPARABLE,
+                RESNET["separable, width 3/16"],
+            ),
+            (
+                "docs/evidence.md",
+                "and {0:.1f} ahead of that of 99 thousand ({1:.1f} to {2:.1f}, by itself)",
+                SEPARABLE,
+                RESNET["separable"],
+            ),
+            (
+                "docs/choosing.md",
+                "with 55 thousand {0:.1f} points behind ({1:.1f} to {2:.1f})",
+                FEW,
+                SEPARABLE,
+            ),
+            (
+                "docs/choosing.md",
+                "and {0:.1f} ahead of a ResNet-18 of separable convolutions",
+                SEPARABLE,
+                RESNET["separable, width 3/16"],
+            ),
+        )
+    ),
+    (
+        "docs/choosing.md",
+        "and q4 {0:.1f} points ahead of a ResNet-18 of as many weights",
+        lambda: difference("pareto-cifar16", FEW, RESNET["as few weights"]),
+    ),
+    (
+        "docs/choosing.md",
+        "an eighth of its weights, by {0:.1f} points at a quarter of the width",
+        lambda: difference("pareto-cifar16", RESNET[""], FEW),
+    ),
+    (
+        "docs/choosing.md",
+        "and {0:.1f} at half of it",
+        lambda: difference("pareto-cifar16", RESNET["width 1/2"], MORE),
+    ),
+]
+
+
+@pytest.mark.parametrize(("page", "sentence", "numbers"), SENTENCES)
+def test_sentences(page, sentence, numbers):
+    assert_said(page, sentence, numbers())
