@@ -87,14 +87,16 @@ def test_a_misspelt_run_is_not_another_training(refused, document, tmp_path):
 
 
 def test_a_finished_run_is_said_to_be_on_what_it_was_trained_on(run, trained):
-    """Folders of images may be moved, so that another name of one is no other configuration."""
+    """Whose images need not be there any more; those of another folder that is named must."""
     for path in (trained / "config.json", trained / "summary.json"):
         content = path.read_text()
         assert '"digits"' in content
         path.write_text(content.replace('"digits"', '"folder:/here/photos"'))
-    said = run("train", "--resume", "--no-report", "--data", "folder:other", "--out", trained).out
-    assert "on folder:/here/photos" in said
-    assert "other" not in said
+    words = ("train", "--resume", "--no-report", "--out", trained)
+    assert "on folder:/here/photos" in run(*words).out
+    done = run(*words, "--data", "folder:other")
+    assert (done.status, done.out) == (2, "")
+    assert "other" in done.err
 
 
 def test_a_run_in_a_folder_of_a_shipped_name_and_marked(document, trained, monkeypatch):

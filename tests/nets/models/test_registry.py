@@ -323,7 +323,7 @@ def test_channels(options, channels):
         ("q2", {"widht": 8}, "did you mean width"),
         ("q2", {"width": 0}, "width is 0"),
         ("q2", {"width": -0.5}, "width is -0.5"),
-        ("q2", {"width": 8, "channels": [8, 8]}, "cannot be given as well"),
+        ("q2", {"width": 8, "channels": [8, 8]}, "must be null"),
         ("q2", {"levels": 0}, "1 to 16"),
         ("q2", {"channels": [4, 6]}, "multiple"),
         ("q2", {"steps": [2, 2, 2, 1]}, "no effect"),
