@@ -32,6 +32,7 @@ LOOSELY = 100.0  # times the tolerance: more than a residual that is spread even
 # couplings over the diagonal, of those in most rows, from which on the unknowns have scales of
 # their own, and from which on a coarse grid sees but the largest; and in which part of the rows
 UNEVEN, HOPELESS, MANY = 3.0, 1e8, 0.05
+APART = 3.0  # decimal powers between scales from which on a residual says little of some unknowns
 
 
 def about_order(level: Level, named: Boundary | None) -> str:
@@ -160,7 +161,14 @@ def about_scales(level: Level) -> str:
     )
     if np.mean(excess > HOPELESS) > MANY:
         raise ValueError(what)
-    return what
+    if level.scales is None:
+        return what
+    if (spread := np.ptp(np.log10(level.scales))) < APART:
+        return ""
+    return (
+        f"the unknowns of A have scales of their own, up to 1e{spread:.0f} apart: coarse grids"
+        " take them as alike, but the residual norm is that of the largest rows"
+    )
 
 
 def about_symmetry(level: Level) -> tuple[str, ...]:

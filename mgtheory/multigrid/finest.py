@@ -3,11 +3,13 @@ end, which rows fix values."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from mgtheory.multigrid import transfer
 from mgtheory.multigrid.doubts import (
@@ -31,6 +33,8 @@ from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.symbols import complex_symbols
 from mgtheory.problems.tensorform import TensorForm, recognise
+
+Search = Callable[[sp.csr_array, Shape, NDArray[np.bool_]], NDArray[np.float64] | None]
 
 
 def make_level(
@@ -61,9 +65,12 @@ def make_level(
     )
 
 
-def finest(given: Given, *, grid: bool = True, fixed: bool = True) -> Level:
+def finest(
+    given: Given, *, grid: bool = True, fixed: bool = True, search: Search | None = None
+) -> Level:
     """Level 0, with its tensor form where the stencil is constant. In a bare matrix that is
-    recognised; where it is not, it may have no `grid`, or rows be `fixed`."""
+    recognised; where it is not, it may have no `grid`, rows be `fixed`, and scales of its unknowns
+    be given, or found by a `search`."""
     A, shape, problem = given.A, given.shape, given.problem
     boundary = given.boundary or fitting_boundary(kinds_of_ends(A, shape) if grid else {})
     tensor = recognise(A, shape, boundary) if problem is None else problem.equation.form(shape)
@@ -74,7 +81,9 @@ def finest(given: Given, *, grid: bool = True, fixed: bool = True) -> Level:
         level.rows = row_scales(level)
         if grid:
             level.phases = Phases.of(level.balanced, shape)
-            level.inside = _inside(level, given) if fixed else None
+            level.inside = _inside(level, given, search) if fixed else None
+            scales = _scales(level, given, search)
+            level = level if scales is None else replace(level, scales=scales)
             _look_at_ends(level, given.boundary)
         if level.inside is None:
             level.doubts += about_symmetry(level)
@@ -94,10 +103,30 @@ def _look_at_ends(level: Level, named: Boundary | None) -> None:
     level.doubts = tuple(text for text in (said, about_scales(level)) if text)
     if not said:
         level.ends = ends_of_axes(level, kinds)
-        level.even = level.ends != known and stencil_inside(level.in_phase, level.shape) is not None
+        other = level.ends != known or level.scales is not None  # else its tensor form is known
+        level.even = other and stencil_inside(level.in_phase, level.shape) is not None
 
 
-def _inside(level: Level, given: Given) -> Level | None:
+def _scales(level: Level, given: Given, search: Search | None) -> NDArray[np.float64] | None:
+    """Those of the unknowns, as `mgtheory.multigrid.scales` has them: given, or found where A is
+    Hermitian but for rows that fix values; those of lines of such rows are 1."""
+    if given.scales is not None:
+        return given.scales
+    if (inside := level.inside) is not None:
+        if inside.scales is None:
+            return None
+        scales = np.ones(level.shape)
+        scales[inside_of_fixed_lines(level.balanced, level.shape)] = inside.scales.reshape(
+            inside.shape
+        )
+        return scales.reshape(-1)
+    if search is None or np.iscomplexobj(level.in_phase.data):
+        return None
+    one_way = level.fixed if not level.symmetric else np.zeros(level.size, dtype=bool)
+    return search(level.in_phase, level.shape, one_way)
+
+
+def _inside(level: Level, given: Given, search: Search | None) -> Level | None:
     """What `Level.inside` is of level 0; of the boundary of such a grid A alone knows."""
     part = inside_of_fixed_lines(level.balanced, level.shape)
     places = np.arange(level.size).reshape(level.shape)[part]
@@ -105,4 +134,6 @@ def _inside(level: Level, given: Given) -> Level | None:
         return None
     index = places.reshape(-1)
     A = sp.csr_array(level.A[index][:, index])
-    return finest(replace(given, A=A, shape=places.shape, boundary=None), fixed=False)
+    scales = None if given.scales is None else given.scales[index]
+    inside = replace(given, A=A, shape=places.shape, boundary=None, scales=scales)
+    return finest(inside, fixed=False, search=search)

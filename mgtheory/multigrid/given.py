@@ -10,16 +10,19 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from mgtheory._checks import FLOATING, check_finite, check_unmasked
 from mgtheory.multigrid.nullspace import (
     find_nullspace,
+    orthonormal,
     relative_image,
     rounded_image,
     singular_below,
 )
 from mgtheory.multigrid.options import PYAMG, Options
 from mgtheory.multigrid.phases import Phases
+from mgtheory.multigrid.scales import alike
 from mgtheory.problems.catalogue import poisson
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape
 from mgtheory.problems.problem import Problem
@@ -34,7 +37,8 @@ SINGLE, FAR = 1e6, 1e15
 class Given:
     """A as a canonical CSR array, the grid's shape and its boundary, of a problem or of a bare
     matrix (`problem` is None), whose boundary is None where A is to say it; the type of the cycle;
-    and what was asked for A's nullspace, as in `mgtheory.multigrid.options.Options`."""
+    what was asked for A's nullspace, as in `mgtheory.multigrid.options.Options`; and scales that
+    its unknowns were found to have (`mgtheory.multigrid.scales`)."""
 
     A: sp.csr_array
     shape: Shape
@@ -42,6 +46,7 @@ class Given:
     problem: Problem | None
     work: np.dtype[Any]
     asked_nullspace: Any
+    scales: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, problem: Any, options: Options) -> Self:
@@ -96,11 +101,18 @@ class Given:
         """An orthonormal basis of A's nullspace, shape (n, m), or None."""
         found = find_nullspace(self.A, self.problem, self.asked_nullspace)
         automatic = isinstance(self.asked_nullspace, str) and self.problem is None
-        if found is None and automatic and (phases := Phases.of(self.A, self.shape)) is not None:
-            basis = phases.smoothest().astype(self.A.dtype)
-            below = singular_below(self.A) * self.A.shape[0] ** 0.5  # products of many phases
-            return basis if relative_image(self.A, basis) <= below else None
-        return found
+        if found is not None or not automatic:
+            return found
+        A = self.A if self.scales is None else alike(self.A, self.scales)
+        if (phases := Phases.of(A, self.shape)) is not None:
+            found = phases.smoothest().astype(A.dtype)
+            below = singular_below(A) * A.shape[0] ** 0.5  # products of many phases
+            found = found if relative_image(A, found) <= below else None
+        elif self.scales is not None:
+            found = find_nullspace(A, None, "auto")
+        if found is None or self.scales is None:
+            return found
+        return orthonormal(self.scales[:, None].astype(A.dtype) * found)
 
     @cached_property
     def on_constants(self) -> float:

@@ -16,13 +16,14 @@ with many times.
   interpolation 0.42. Linear again where they vary slowly on grids that do not nest, and rows of A
   have negative sums or a symmetric A has an axis that is not coarsened. Where the couplings of a
   Hermitian matrix have phases, as in a magnetic field, or a sign of their own around a periodic
-  axis, transfers follow them (`mgtheory.multigrid.phases`).
+  axis, transfers follow them (`mgtheory.multigrid.phases`); and where its unknowns have scales of
+  their own, as with a unit diagonal, they are in these units (`mgtheory.multigrid.scales`).
 * **Smoother.** By default Chebyshev of the first kind on the level's high frequencies, once before
   and once after, of degree 2 on the finest level and of one more on each coarser one, up to 6;
   where a real A is not symmetric the GMRES polynomial of the level, of degree 3 and more: see
   `mgtheory.smoothers.DEFAULT` for the reasons.
 * **Singular operators** (Neumann, periodic). The nullspace is the problem's, or the constants where
-  A 1 = 0; see `Hierarchy.solve`.
+  A 1 = 0, of a matrix in other units what becomes of them; see `Hierarchy.solve`.
 * **Coarsest level.** Solved directly; a singular one by its pseudo-inverse.
 """
 
@@ -204,11 +205,11 @@ class Hierarchy(GridHierarchy):
             )
         given = Given.of(problem, options)
         start = time.perf_counter()
-        rule = Coarsening(given, options, known)
+        rule = Coarsening.of(given, options, known)
         levels = rule.levels()
         for level in levels[:-1]:
             level.smooth_with(options)
-        return cls(given, levels, rule.name, time.perf_counter() - start)
+        return cls(rule.given, levels, rule.name, time.perf_counter() - start)
 
     def _smoothed(self, options: Options) -> Self:
         """A copy with other smoothers; matrices and transfers are shared."""
@@ -387,7 +388,7 @@ class Hierarchy(GridHierarchy):
         lines = [
             f"Hierarchy: {len(self.levels)} levels, {self.coarsening}, cycle in"
             f" {self.levels[0].operator.dtype}"
-            + (", singular (constants)" if self.nullspace is not None else ""),
+            + (", singular" if self.nullspace is not None else ""),
             f"operator complexity {self.operator_complexity:.3f}, grid complexity"
             f" {self.grid_complexity:.3f}",
             *(

@@ -133,6 +133,17 @@ def _row_by_row(A: sla.LinearOperator, rows: NDArray[Any]) -> sla.LinearOperator
     return sla.LinearOperator(A.shape, matvec=lambda v: A.matvec(v) / rows, dtype=A.dtype)
 
 
+def _in_units(A: Any, r: NDArray[Any], M: Any) -> tuple[Any, NDArray[Any], Any, float]:
+    """A/s, r/(s t), s M and t, with such s and t that |M r| and sqrt(r^* M r) become 1: SciPy's
+    minres compares them with |M A| and with each other, and in other units ends too early."""
+    z = M.matvec(r)
+    product, t = float(np.vdot(r, z).real), norm(z)
+    if not (product > 0.0 and 0.0 < t < np.inf):
+        return A, r, M, 1.0
+    s = product / t**2
+    return (1.0 / s) * A, r / (s * t), s * M, t
+
+
 class _Iteration:
     """The steps from x, with the norms of the true residuals: after each, of the part in the range
     of A as `inside`, and of the whole, in the caller's unit, as `whole`.
@@ -193,10 +204,14 @@ class _Iteration:
         own = max(self.target / self.inside[0] * (1.0 if gmres else 1e-4), LEAST)
         limits: dict[str, Any] = {"rtol": own, "maxiter": self.stop.maxiter, **extra}
         try:
-            A, r = self.products.operator, self.residual
+            A, r, N, unit = self.products.operator, self.residual, M.operator, 1.0
             if rows is not None:
                 A, r = _row_by_row(A, rows), r / rows
-            e, _ = getattr(sla, method)(A, r, M=M.operator, callback=self._note, **limits)
+            if method == "minres":
+                A, r, N, unit = _in_units(A, r, N)
+                limits["rtol"] = LEAST
+            limits["callback"] = lambda e: self._note(unit * e)
+            e = unit * getattr(sla, method)(A, r, M=N, **limits)[0]
         except _Done as done:
             return np.asarray(done.args[0])
         except ValueError as error:

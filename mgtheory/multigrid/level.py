@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.applied import smoothing
 from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.phases import Phases
+from mgtheory.multigrid.scales import alike
 from mgtheory.multigrid.smoothings import Smoothing
 from mgtheory.problems.grids import Boundary, Ends, Shape
 from mgtheory.problems.problem import Problem
@@ -81,9 +82,9 @@ class Level:
         a/b of the interval [a, b] to damp, where no grid says it.
     tensor
         A as a sum of tensor products, where its stencil is constant; else None.
-    rows, phases
-        The scales s_i of A's rows, shape (n,), where they have their own, and the phases of its
-        couplings; else None.
+    rows, phases, scales
+        The scales s_i of A's rows, shape (n,), where they have their own, the phases of its
+        couplings, and w, shape (n,), with which its unknowns are alike; else None.
     solve
         r -> A^-1 r on the coarsest level; None on the others.
     observe
@@ -123,6 +124,7 @@ class Level:
     tensor: TensorForm | None = None
     rows: NDArray[np.float64] | None = None
     phases: Phases | None = None
+    scales: NDArray[np.float64] | None = None
     problem: Problem | None = None
     solve: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     observe: Callable[[Any, NDArray[Any], NDArray[Any]], None] | None = None
@@ -260,19 +262,23 @@ class Level:
 
     @cached_property
     def in_phase(self) -> sp.csr_array:
-        """A without the scales of its rows and the phases of its couplings, of that sign with which
-        its diagonal is positive, and of real type where it is real: what a coarse grid is made
-        for."""
+        """A without the scales of its rows and of its unknowns and the phases of its couplings, of
+        that sign with which its diagonal is positive, and of real type where it is real: what a
+        coarse grid is made for."""
         S = self.balanced if self.phases is None else self.phases.without(self.balanced)
         if np.iscomplexobj(S.data) and not S.data.imag.any():
             S = sp.csr_array(S.real)
+        if self.scales is not None:
+            S = alike(S, self.scales)
         return -S if S.diagonal().real.sum() < 0.0 else S
 
     @cached_property
     def fixed(self) -> NDArray[np.bool_]:
         """Where a row of A fixes a value, shape (n,); below level 0, which keeps penalties to
         itself, that of an unknown without neighbours."""
-        return fixed_values(self.A) if self.index == 0 else np.diff(self.A.indptr) == 1
+        if self.index:
+            return np.diff(self.A.indptr) == 1
+        return fixed_values(self.A if self.scales is None else self.in_phase)
 
     @property
     def form_rows(self) -> NDArray[np.float64] | None:
@@ -329,8 +335,13 @@ class Level:
         couplings give a = b/(2d).
         """
         if self.interval is None or (B is not None and np.ptp(B) > VARIES * np.max(np.abs(B))):
-            scaled_B = B if self.rows is None else self.rows * (1.0 if B is None else B)
-            a, b = matrix_interval(self.balanced, self.shape, self.axes, scaled_B)
+            S, scaled_B = self.balanced, B
+            if self.rows is not None:
+                scaled_B = self.rows * (1.0 if B is None else B)
+            if self.scales is not None:  # B A has the eigenvalues of B W^-2 W A W
+                S, size = self.in_phase, 1.0 if scaled_B is None else np.abs(scaled_B)
+                scaled_B = size / self.scales**2
+            a, b = matrix_interval(S, self.shape, self.axes, scaled_B)
             a = a if self.damped is None else self.damped * b
             if B is None and self.A.diagonal().real.max() < 0.0:  # b bounds the size alone
                 a, b = -b, -a

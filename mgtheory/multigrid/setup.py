@@ -3,12 +3,14 @@ Level | None`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
@@ -23,6 +25,9 @@ from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, PYAMG, Options
 from mgtheory.multigrid.phases import Phases, nearest_points
+from mgtheory.multigrid.scales import unknown_scales
+from mgtheory.multigrid.solution import Cycle
+from mgtheory.multigrid.solve import in_cycle_type
 from mgtheory.multigrid.transfer import TensorOperator
 from mgtheory.problems.grids import Shape, choose_axes
 from mgtheory.problems.problem import Problem
@@ -47,19 +52,32 @@ class Coarsening:
         user's own `transfers` have a coarser one.
     known
         The levels of a hierarchy of PyAMG that was built before.
+    search
+        Whether scales of the unknowns are looked for.
     """
 
     given: Given
     options: Options
     known: Aggregates | None = None
+    search: bool = True
+
+    @classmethod
+    def of(cls, given: Given, options: Options, known: Aggregates | None = None) -> Coarsening:
+        """With the scales that the unknowns of a bare matrix are found to have."""
+        rule = cls(given, options, known)
+        scales = rule.finest.scales
+        return rule if scales is None else cls(replace(given, scales=scales), options, known)
 
     def levels(self) -> list[Level]:
         """All levels, the finest first, the coarsest with its solver."""
-        levels = coarsened(self.finest(), self, self.options.max_levels)
+        levels = coarsened(self.finest, self, self.options.max_levels)
         matrix, own = levels[-1].cycle_matrix, self.options.coarse_solver
         if own is None:
             steps = [level.R for level in levels[:-1]]
-            basis = coarse_nullspace(self.given.nullspace, steps, matrix.dtype)
+            basis = self.given.nullspace
+            if basis is not None and self.given.scales is not None:
+                basis = (1.0 / self.given.scales)[:, None] * basis  # R takes the scales out
+            basis = coarse_nullspace(basis, steps, matrix.dtype)
             try:
                 levels[-1].solve = DirectSolver(matrix, basis)
             except ValueError:
@@ -74,9 +92,26 @@ class Coarsening:
             )
         return levels
 
+    @cached_property
     def finest(self) -> Level:
         """Level 0; a grid's, unless its transfers are the user's own or PyAMG's."""
-        return finest(self.given, grid=self.transfers is None)
+        search = self._scales if self.search else None
+        return finest(self.given, grid=self.transfers is None, search=search)
+
+    def _scales(
+        self, S: sp.csr_array, shape: Shape, fixed: NDArray[np.bool_]
+    ) -> NDArray[np.float64] | None:
+        """Those of the unknowns of a real matrix on the grid, by cycles of the default smoother."""
+        options = Options(axes=self.options.axes)
+
+        def cycle_of(matrix: sp.csr_array) -> Callable[[NDArray[Any]], NDArray[Any]]:
+            given = Given(matrix, shape, self.given.boundary, None, matrix.dtype, None)
+            levels = Coarsening(given, options, search=False).levels()
+            for level in levels[:-1]:
+                level.smooth_with(options)
+            return in_cycle_type(levels, Cycle.V)
+
+        return unknown_scales(S, cycle_of, fixed)
 
     @cached_property
     def transfers(self) -> Any:
@@ -211,6 +246,10 @@ class Coarsening:
             at = nearest_points(fine, coarse, ends)
             P, R = level.phases.followed(P, at), level.phases.followed(R.T, at).conj().T
             level.lift = partial(_followed, level.lift, level.phases, at)
+        if level.scales is not None:
+            w = level.scales
+            P, R = _scaled(P, w), _scaled(R.T, w).T
+            level.lift = partial(_scaled, level.lift, w)
         if level.tensor is None:
             P, R = _for_rows(level, P, R)
         level.P, level.R, level.own_transfers = P, R, False
@@ -268,7 +307,8 @@ class Coarsening:
             return self.given.problem.couplings(level.shape)
         finest = level.finest
         as_given = finest.ends == transfer.sides(finest.boundary, len(finest.shape))
-        A = level.exact if level.rows is None and level.phases is None else level.in_phase
+        own = level.rows, level.phases, level.scales
+        A = level.exact if all(one is None for one in own) else level.in_phase
         return couplings(A, level.shape, reach=1 if as_given else 2)
 
 
@@ -277,8 +317,8 @@ def grid_operator(A: Any, options: Options) -> Problem | Level:
     takes both: the problem of its stencil, where that is constant and even along every axis, as
     Fourier analysis takes it; else level 0, with what was found of its spectrum."""
     given = Given.of(A, options)
-    rule = Coarsening(given, options)
-    level = rule.finest()
+    rule = Coarsening.of(given, options)
+    level = rule.finest
     if level.stencil is None or rule.transfers is not None:
         rule.next(level)
         return level
@@ -316,6 +356,12 @@ def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
 def _followed(lift: Any, phases: Phases, coarse: Any) -> Any:
     """An interpolation of full multigrid that follows the phases."""
     return phases.followed(lift() if isinstance(lift, partial) else lift, coarse)
+
+
+def _scaled(T: Any, w: NDArray[np.float64]) -> sp.csr_array:
+    """W T of an interpolation, or of what makes one."""
+    matrix = T() if isinstance(T, partial) else T
+    return sp.csr_array(w[:, None] * sp.csr_array(matrix.tocsr()))
 
 
 def _product(E: TensorOperator, T: Any) -> Any:

@@ -205,3 +205,18 @@ def test_an_iteration_is_called_what_it_is():
     few = krylov(hierarchy, problem.A, problem.b, method="cg", maxiter=1)
     assert ", 1 step of cg, residual" in repr(few)
     assert ", 1 cycle, residual" in repr(hierarchy.solve(problem.b, maxiter=1))
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-3, 1e12])
+def test_minres_takes_as_many_steps_in_any_unit(unit):
+    """SciPy's own tests mix norms: of 1e-12 A it ended after one step, at 0.2."""
+    A = create("jump2d", 33).A
+    for b in (np.ones(33**2), np.random.default_rng(0).standard_normal(33**2)):
+        steps = []
+        for c in (1.0, unit):
+            hierarchy = Hierarchy.build(sp.csr_array(c * A), shape=(33, 33))
+            solution = krylov(hierarchy, c * A, b, method="minres")
+            assert solution.converged
+            np.testing.assert_allclose(c * A @ solution.x, b, atol=1e-6)
+            steps.append(solution.iterations)
+        assert steps[0] == steps[1] <= 8

@@ -1,0 +1,131 @@
+"""Scales that the unknowns have of their own: A = D S D with a positive diagonal D, as of a matrix
+that was given a unit diagonal, where D = diag(S)^(-1/2), or of unknowns in units of their own.
+
+What S makes least of are nearly constants, what A makes least of is D^-1 times these: neighbours
+are as unlike as their scales, and an interpolation between them is none. With w near D^-1 1, up to
+a smooth factor, the unknowns of W A W, W = diag(w), are alike again, and the sums of its rows are
+negative no more. A cycle of A with the transfers W P and R W is that of W A W.
+
+Such a w is the eigenvector of the smallest eigenvalue of A v = lambda diag(A) v, which is positive
+where A has no positive couplings (Perron and Frobenius). It is found by inverse iteration, (A + eps
+diag(A)) v' = diag(A) v, each by a few steps of cg with a cycle for W A W as it is known so far: the
+better w is, the faster is that cycle. It begins with the better one of 1 and diag(A)^(-1/2).
+
+Sources: M. Brezina et al., Adaptive algebraic multigrid, SIAM J. Sci. Comput. 27 (2006) 1261-1286;
+A. Berman, R. J. Plemmons, Nonnegative matrices in the mathematical sciences, ch. 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as sla
+from numpy.typing import NDArray
+
+from mgtheory.spectra.symmetry import is_symmetric
+
+Vector = NDArray[np.float64]
+Cycle = Callable[[Vector], Vector]
+# negative sums of rows beside their diagonal: from where on scales are looked for, and up to where
+# they are known well enough
+NEEDED, ENOUGH = 0.05, 1e-5
+POSITIVE = 1.1  # positive entries in a row beside its diagonal, in the mean, which itself is one
+CLEARLY = 10.0  # by which positive sums exceed negative ones in a regular matrix
+PART = 0.25  # of the first negative sums, beyond which w is no good
+ROUNDS = 8
+# eps, at least and at most, in between a tenth of the largest negative sum
+SHIFT = 1e-9, 1e-2
+# steps of cg and what they may leave, the second pair for a singular matrix
+STEPS, FINE = (8, 1e-3), (25, 1e-10)
+FARTHEST = 60.0  # decimal powers between the scales: their squares and those of A are numbers
+LEAST = 1e-3  # of the mean of a step; below it is taken for this
+
+
+def unknown_scales(
+    A: sp.csr_array, cycle_of: Callable[[sp.csr_array], Cycle], fixed: NDArray[np.bool_]
+) -> Vector | None:
+    """w > 0, shape (n,) and of mean 1, with which the unknowns of W A W are alike; None where those
+    of A are so themselves, and where none is found, as of an indefinite A.
+
+    Parameters
+    ----------
+    A
+        Real; one that is not symmetric, or has more than a few positive couplings, has none.
+    cycle_of
+        What makes a symmetric cycle, r -> e, for such a matrix of A's grid.
+    fixed
+        The rows that fix a value, to which those of others still couple, if there are any.
+    """
+    rounding, A = 8.0 * float(np.finfo(A.dtype).eps), A.astype(np.float64, copy=False)
+    if not fixed.any():
+        return _of_symmetric(A, cycle_of, rounding)
+    kept = sp.diags_array(1.0 * ~fixed)
+    inside = sp.csr_array(kept @ A @ kept)
+    S = sp.csr_array(inside + sp.diags_array(A.diagonal() * fixed))
+    w = _of_symmetric(S, cycle_of, rounding)
+    if w is None:
+        return None
+    # the value that each of the others lacks in its sum, and what a fixed one is in their mean
+    towards = abs(sp.csr_array(kept @ A[:, fixed]))
+    lacking, whole = np.maximum(inside @ w, 0.0), towards.sum(axis=1)
+    seen = np.divide(lacking, whole, out=np.zeros_like(whole), where=whole > 0.0)
+    parts = towards.sum(axis=0)
+    least = np.full_like(parts, LEAST * w[~fixed].min())
+    w[fixed] = np.maximum(np.divide(towards.T @ seen, parts, out=least, where=parts > 0.0), least)
+    return w
+
+
+def _of_symmetric(
+    A: sp.csr_array, cycle_of: Callable[[sp.csr_array], Cycle], rounding: float
+) -> Vector | None:
+    """w of a symmetric A, of mean 1; `rounding` is what is left of sums that are 0."""
+    diagonal = A.diagonal()
+    if not (diagonal > 0.0).all() or (first := _negative(A)) <= NEEDED or A.sum() <= 0.0:
+        return None
+    w = diagonal**-0.5
+    if not is_symmetric(A) or np.maximum(alike(A, w).data, 0.0).sum() > POSITIVE * w.size:
+        return None
+    w = min(np.ones_like(w), w, key=lambda v: _balance(alike(A, v))[0])
+    for _ in range(ROUNDS):
+        S = alike(A, w)
+        D, most, (negative, positive) = S.diagonal(), _negative(S), _balance(S)
+        known = most <= ENOUGH
+        # in a singular matrix, of which w leaves nothing at last, they are equal
+        if known and (positive > CLEARLY * negative or np.abs(_sums(S)).max() <= rounding):
+            break
+        shift = np.clip(0.1 * most, max(SHIFT[0], rounding), SHIFT[1])
+        shifted = sp.csr_array(S + sp.diags_array(shift * D))
+        M = sla.LinearOperator(S.shape, cycle_of(shifted), dtype=S.dtype)
+        steps, tol = FINE if known else STEPS
+        v, _ = sla.cg(shifted, D, M=M, rtol=tol, maxiter=steps)
+        if not np.mean(v) > 0.0 or np.mean(v > 0.0) < 0.5:
+            return None
+        w = w * np.maximum(v / np.mean(v), LEAST)
+    good = _negative(alike(A, w)) <= PART * first and np.ptp(np.log10(w)) < FARTHEST
+    return w / np.mean(w) if good else None
+
+
+def alike(A: sp.csr_array, w: Vector) -> sp.csr_array:
+    """W A W, in A's type, and symmetric to the last digit where A is."""
+    rows = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
+    entries = (A.data * (w[rows] * w[A.indices])).astype(A.dtype, copy=False)
+    return sp.csr_array((entries, A.indices, A.indptr), shape=A.shape)
+
+
+def _negative(A: sp.csr_array) -> float:
+    """The largest negative sum of a row beside its diagonal; less than 0 where there is none."""
+    return float(-_sums(A).min())
+
+
+def _sums(A: sp.csr_array) -> Any:
+    """The sums of A's rows beside its diagonal."""
+    return A.sum(axis=1) / A.diagonal()
+
+
+def _balance(A: sp.csr_array) -> tuple[float, float]:
+    """The negative and the positive sums of rows, both added up."""
+    sums = A.sum(axis=1)
+    return float(-np.minimum(sums, 0.0).sum()), float(np.maximum(sums, 0.0).sum())

@@ -1,0 +1,177 @@
+"""Scales of the unknowns, A = D S D: a cycle of A is that of S in other units, and D is found from
+A alone, up to what is smooth."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from mgtheory import Hierarchy, poisson
+from mgtheory.multigrid.given import Given
+from mgtheory.multigrid.krylov import krylov
+from mgtheory.multigrid.options import Options
+from mgtheory.multigrid.scales import alike
+from mgtheory.multigrid.setup import Coarsening
+from mgtheory.problems import create
+from mgtheory.spectra.symmetry import asymmetry
+
+
+def scaled(A, d):
+    return sp.csr_array(d[:, None] * A * d)
+
+
+def unit(A):
+    """D^(-1/2) A D^(-1/2), D the diagonal: as many make A symmetric and its diagonal 1."""
+    return scaled(A, np.abs(A.diagonal()) ** -0.5)
+
+
+def random_units(n, seed=0):
+    return np.exp(np.random.default_rng(seed).uniform(-1.0, 1.0, n))
+
+
+def solved(A, shape, **options):
+    hierarchy = Hierarchy.build(A, shape=shape, **options)
+    x = np.random.default_rng(1).standard_normal(A.shape[0]).astype(A.dtype)
+    tol = 1e-9 if np.finfo(A.dtype).eps < 1e-10 else 1e-5
+    return hierarchy, hierarchy.solve(A @ x, tol=tol, cycle="V")
+
+
+def given(A):
+    options = Options(shape=(33, 33))
+    return Given.of(A, options), options
+
+
+PROBLEMS = [
+    ("jump2d", 33, "dirichlet", 0.07),
+    ("jump2d", 64, "dirichlet", 0.09),
+    ("jump2d", 33, "neumann", 0.08),
+    ("jump2d", 64, "neumann", 0.09),
+    ("jump2d", 32, "periodic", 0.1),
+    ("poisson2d", 33, "dirichlet", 0.07),
+    ("poisson2d", 64, "neumann", 0.07),
+    ("poisson2d", 32, "periodic", 0.07),
+    ("poisson1d", 200, "dirichlet", 0.1),
+    ("poisson3d", 17, "dirichlet", 0.15),
+    ("anisotropic2d", 33, "dirichlet", 0.07),
+    ("anisotropic2d", 64, "dirichlet", 0.07),
+    ("poisson2d-9point", 33, "dirichlet", 0.09),
+    ("poisson2d-q1", 64, "dirichlet", 0.07),
+    ("variable2d", 33, "neumann", 0.08),
+]
+
+
+@pytest.mark.parametrize(("name", "n", "boundary", "most"), PROBLEMS)
+def test_a_cycle_is_as_fast_as_in_like_units(name, n, boundary, most):
+    """They left 0.85 to 0.92. Of a singular A the nullspace is found, D^-1 1."""
+    problem = create(name, n, boundary=boundary)
+    A, d = problem.A, random_units(problem.A.shape[0])
+    hierarchy, solution = solved(scaled(A, d), problem.shape)
+    assert solution.factor < most
+    assert not [text for text in hierarchy.doubts if "give A D" in text]
+    if boundary != "dirichlet":
+        N = hierarchy.nullspace
+        np.testing.assert_allclose(N[:, 0] * d, (N[:, 0] * d)[0], rtol=1e-8)
+        assert np.linalg.norm(N) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_unit_diagonal(boundary, sign):
+    """Where a coefficient jumps by three orders of magnitude it left 0.92 with zero values."""
+    A = create("jump2d", 64, boundary=boundary).A
+    _, plain = solved(A, (64, 64))
+    for kind in (np.float64, np.float32, complex):
+        hierarchy, solution = solved((sign * unit(A)).astype(kind), (64, 64))
+        assert solution.factor < plain.factor + 0.02
+        if boundary != "dirichlet":
+            expected = A.diagonal() ** 0.5
+            found = np.abs(hierarchy.nullspace[:, 0])
+            expected *= np.linalg.norm(found) / np.linalg.norm(expected)
+            np.testing.assert_allclose(found, expected, rtol=1e-6 if kind != np.float32 else 1e-3)
+
+
+def test_units_of_any_size_beside_scales_of_rows_and_phases():
+    """D_1 A D_2 is a symmetric matrix with scales of its rows; G^* D A D G has phases too."""
+    A = create("jump2d", 33, boundary="neumann").A
+    one, two = (random_units(A.shape[0], seed) for seed in (1, 2))
+    hierarchy, solution = solved(sp.csr_array(one[:, None] * A * two), (33, 33))
+    assert solution.factor < 0.08
+    np.testing.assert_allclose(np.ptp(hierarchy.nullspace[:, 0] * two), 0.0, atol=1e-9)
+    g = np.exp(1j * np.random.default_rng(3).uniform(-np.pi, np.pi, A.shape[0]))
+    hierarchy, solution = solved(sp.csr_array((one * g.conj())[:, None] * A * (one * g)), (33, 33))
+    assert solution.factor < 0.08
+    np.testing.assert_allclose(np.ptp(hierarchy.nullspace[:, 0] * one * g), 0.0, atol=1e-9)
+
+
+def test_exact_scales_are_a_gauge():
+    """Of a stencil they are found exactly; then a cycle of D S D is that of S."""
+    S, d = poisson((33, 33)).A, random_units(33**2)
+    A = scaled(S, d)
+    ours = Hierarchy.build(A, shape=(33, 33), smoother="jacobi")
+    theirs = Hierarchy.build(S, shape=(33, 33), smoother="jacobi")
+    r = np.random.default_rng(2).standard_normal(33**2)
+    for cycle in "VW":
+        expected = theirs.apply(r, cycle) / d
+        np.testing.assert_allclose(ours.apply(d * r, cycle), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["cg", "minres", "gmres"])
+def test_krylov_methods(method):
+    A = unit(create("jump2d", 33).A)
+    hierarchy = Hierarchy.build(A, shape=(33, 33))
+    solution = krylov(hierarchy, A, np.ones(33**2), method=method)
+    assert solution.converged
+    assert solution.iterations <= 8
+
+
+def test_rows_that_fix_values():
+    """Lines of them, and points inside to which the others still couple."""
+    A = create("jump2d", 33, boundary="neumann").A
+    places = np.arange(33**2)
+    for fixed in (
+        (places % 33 == 0) | (places < 33),
+        np.random.default_rng(4).random(33**2) < 0.02,
+    ):
+        rows = sp.csr_array((1.0 * ~fixed)[:, None] * A + sp.diags_array(1.0 * fixed))
+        assert solved(scaled(rows, random_units(33**2)), (33, 33))[1].factor < 0.1
+        penalty = sp.csr_array(A + sp.diags_array(1e10 * fixed))
+        assert solved(unit(penalty), (33, 33))[1].factor < 0.12
+
+
+def test_parts_that_nothing_joins():
+    A = create("jump2d", 33, boundary="neumann").A
+    two = sp.csr_array(sp.block_diag([A, A]))
+    hierarchy, solution = solved(scaled(two, random_units(2 * 33**2)), (66, 33))
+    assert hierarchy.nullspace.shape == (2 * 33**2, 2)
+    assert solution.factor < 0.12
+
+
+def test_a_reaction_near_the_lowest_eigenvalue_and_an_indefinite_matrix():
+    """Of a positive A every row sum may be negative; of an indefinite one there is no w > 0."""
+    A = poisson((33, 33)).A
+    identity, d = sp.eye_array(33**2), random_units(33**2)
+    assert solved(scaled(A - 15.0 * identity, d), (33, 33))[1].factor < 0.08
+    rule = Coarsening.of(*given(scaled(A - 100.0 * identity, d)))
+    assert rule.given.scales is None
+
+
+@pytest.mark.parametrize(
+    "A",
+    [
+        create("jump2d", 33).A,
+        create("variable2d", 33, boundary="neumann").A,
+        poisson((33, 33)).A - 15.0 * sp.eye_array(33**2),
+        poisson((33, 33)).A @ poisson((33, 33)).A,
+        create("anisotropic2d", 33).A + 1e4 * sp.diags_array(np.linspace(0.0, 1.0, 33**2)),
+    ],
+)
+def test_like_units_stay_as_they_are(A):
+    assert Coarsening.of(*given(sp.csr_array(A))).given.scales is None
+
+
+def test_the_form_without_scales_is_symmetric_and_has_no_negative_sums():
+    A = scaled(create("jump2d", 33).A, random_units(33**2))
+    level = Hierarchy.build(A, shape=(33, 33)).levels[0]
+    S = level.in_phase
+    np.testing.assert_array_equal(S.toarray(), alike(A, level.scales).toarray())
+    assert asymmetry(S) < 1e-15
+    assert (S.sum(axis=1) / S.diagonal()).min() > -1e-5
