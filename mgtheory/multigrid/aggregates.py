@@ -59,9 +59,12 @@ class Aggregates:
         return sp.csr_array(self.levels[index].A, copy=True)
 
 
-def aggregates(A: sp.csr_array, *, coarsest: int, max_levels: int) -> Aggregates:
+def aggregates(
+    A: sp.csr_array, *, coarsest: int, max_levels: int, scales: NDArray[np.float64] | None = None
+) -> Aggregates:
     """Smoothed aggregates of A, as far as `coarsest` unknowns; of S where A = D S has a symmetric S
-    that its digits carry, and of that of positive diagonal: weights by rows have no sign.
+    that its digits carry, and of that of positive diagonal: weights by rows have no sign. What they
+    interpolate exactly are constants, or the `scales` of the unknowns.
 
     The prolongator is smoothed with weights by rows, which need no random start: P is the same
     every time. See P. Vanek, J. Mandel, M. Brezina, Computing 56 (1996) 179-196.
@@ -83,6 +86,7 @@ def aggregates(A: sp.csr_array, *, coarsest: int, max_levels: int) -> Aggregates
     S = A if rows is None else scaled_rows(A, 1.0 / rows)
     ml = pyamg.smoothed_aggregation_solver(
         sp.csr_matrix(S),
+        B=None if scales is None else scales[:, None].astype(A.dtype),
         symmetry="hermitian" if is_symmetric(S) else "nonsymmetric",
         smooth=("jacobi", {"omega": 4.0 / 3.0, "weighting": "local"}),
         max_coarse=coarsest,

@@ -82,8 +82,9 @@ def finest(
         if grid:
             level.phases = Phases.of(level.balanced, shape)
             level.inside = _inside(level, given, search) if fixed else None
-            scales = _scales(level, given, search)
-            level = level if scales is None else replace(level, scales=scales)
+        scales = _scales(level, given, search)
+        level = level if scales is None else replace(level, scales=scales)
+        if grid:
             _look_at_ends(level, given.boundary)
         if level.inside is None:
             level.doubts += about_symmetry(level)

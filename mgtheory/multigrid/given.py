@@ -104,12 +104,12 @@ class Given:
         if found is not None or not automatic:
             return found
         A = self.A if self.scales is None else alike(self.A, self.scales)
+        below = singular_below(A) * A.shape[0] ** 0.5  # products of many phases, or steps of cg
         if (phases := Phases.of(A, self.shape)) is not None:
             found = phases.smoothest().astype(A.dtype)
-            below = singular_below(A) * A.shape[0] ** 0.5  # products of many phases
             found = found if relative_image(A, found) <= below else None
         elif self.scales is not None:
-            found = find_nullspace(A, None, "auto")
+            found = find_nullspace(A, None, "auto", below)
         if found is None or self.scales is None:
             return found
         return orthonormal(self.scales[:, None].astype(A.dtype) * found)

@@ -23,9 +23,14 @@ DOMINANT = 100.0
 ROWS = 64  # looked at first: at the corner of a Dirichlet grid
 
 
-def find_nullspace(A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None) -> Any:
+def find_nullspace(
+    A: sp.csr_array,
+    problem: Any,
+    nullspace: NDArray[Any] | str | None,
+    below: float | None = None,
+) -> Any:
     """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or where
-    A 1 = 0 to rounding the constants, of each part of a graph that is not connected: then
+    A 1 = 0 to rounding (`below`) the constants, of each part of a graph that is not connected: then
     sparse."""
     n = A.shape[0]
     if isinstance(nullspace, str):
@@ -37,7 +42,8 @@ def find_nullspace(A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str 
             basis = problem.nullspace
             return None if basis is None else basis.astype(A.dtype)
         constants = np.full((n, 1), n**-0.5, dtype=A.dtype)
-        singular = not _regular(A) and relative_image(A, constants) <= singular_below(A)
+        below = singular_below(A) if below is None else below
+        singular = not _regular(A) and relative_image(A, constants) <= below
         return _constants_of_parts(A) if singular else None
     if nullspace is None:
         return None

@@ -8,8 +8,9 @@ negative no more. A cycle of A with the transfers W P and R W is that of W A W.
 
 Such a w is the eigenvector of the smallest eigenvalue of A v = lambda diag(A) v, which is positive
 where A has no positive couplings (Perron and Frobenius). It is found by inverse iteration, (A + eps
-diag(A)) v' = diag(A) v, each by a few steps of cg with a cycle for W A W as it is known so far: the
-better w is, the faster is that cycle. It begins with the better one of 1 and diag(A)^(-1/2).
+diag(A)) v' = diag(A) v, each by a few steps of cg with a cycle for W A W as it is known so far,
+which is made anew where they are not enough. It begins with the better one of 1 and
+diag(A)^(-1/2).
 
 Sources: M. Brezina et al., Adaptive algebraic multigrid, SIAM J. Sci. Comput. 27 (2006) 1261-1286;
 A. Berman, R. J. Plemmons, Nonnegative matrices in the mathematical sciences, ch. 6.
@@ -18,6 +19,7 @@ A. Berman, R. J. Plemmons, Nonnegative matrices in the mathematical sciences, ch
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,6 +91,7 @@ def _of_symmetric(
     if not is_symmetric(A) or np.maximum(alike(A, w).data, 0.0).sum() > POSITIVE * w.size:
         return None
     w = min(np.ones_like(w), w, key=lambda v: _balance(alike(A, v))[0])
+    cycle, unit = None, w
     for _ in range(ROUNDS):
         S = alike(A, w)
         D, most, (negative, positive) = S.diagonal(), _negative(S), _balance(S)
@@ -98,14 +101,22 @@ def _of_symmetric(
             break
         shift = np.clip(0.1 * most, max(SHIFT[0], rounding), SHIFT[1])
         shifted = sp.csr_array(S + sp.diags_array(shift * D))
-        M = sla.LinearOperator(S.shape, cycle_of(shifted), dtype=S.dtype)
+        if cycle is None:
+            cycle, unit = cycle_of(shifted), w
+        M = sla.LinearOperator(S.shape, partial(_in_units, cycle, w / unit), dtype=S.dtype)
         steps, tol = FINE if known else STEPS
-        v, _ = sla.cg(shifted, D, M=M, rtol=tol, maxiter=steps)
+        v, left = sla.cg(shifted, D, M=M, rtol=tol, maxiter=steps)
+        cycle = None if left else cycle  # of a better w it is faster
         if not np.mean(v) > 0.0 or np.mean(v > 0.0) < 0.5:
             return None
         w = w * np.maximum(v / np.mean(v), LEAST)
     good = _negative(alike(A, w)) <= PART * first and np.ptp(np.log10(w)) < FARTHEST
     return w / np.mean(w) if good else None
+
+
+def _in_units(cycle: Cycle, w: Vector, r: Vector) -> Vector:
+    """A cycle for A as one for W A W."""
+    return cycle(r / w) / w
 
 
 def alike(A: sp.csr_array, w: Vector) -> sp.csr_array:

@@ -75,7 +75,7 @@ class Coarsening:
         if own is None:
             steps = [level.R for level in levels[:-1]]
             basis = self.given.nullspace
-            if basis is not None and self.given.scales is not None:
+            if basis is not None and self.given.scales is not None and self.transfers is None:
                 basis = (1.0 / self.given.scales)[:, None] * basis  # R takes the scales out
             basis = coarse_nullspace(basis, steps, matrix.dtype)
             try:
@@ -95,14 +95,16 @@ class Coarsening:
     @cached_property
     def finest(self) -> Level:
         """Level 0; a grid's, unless its transfers are the user's own or PyAMG's."""
-        search = self._scales if self.search else None
-        return finest(self.given, grid=self.transfers is None, search=search)
+        grid, graph = self.transfers is None, self.options.coarsening == PYAMG
+        found = self.search and (grid or (graph and self.known is None))
+        return finest(self.given, grid=grid, search=self._scales if found else None)
 
     def _scales(
         self, S: sp.csr_array, shape: Shape, fixed: NDArray[np.bool_]
     ) -> NDArray[np.float64] | None:
-        """Those of the unknowns of a real matrix on the grid, by cycles of the default smoother."""
-        options = Options(axes=self.options.axes)
+        """Those of the unknowns of a real matrix, by cycles of the default smoother."""
+        graph = self.options.coarsening == PYAMG
+        options = Options(coarsening=PYAMG) if graph else Options(axes=self.options.axes)
 
         def cycle_of(matrix: sp.csr_array) -> Callable[[NDArray[Any]], NDArray[Any]]:
             given = Given(matrix, shape, self.given.boundary, None, matrix.dtype, None)
@@ -121,7 +123,8 @@ class Coarsening:
         if self.known is not None:
             return self.known
         limits = {"coarsest": self.options.coarsest or COARSEST}
-        return aggregates(self.given.A, max_levels=self.options.max_levels, **limits)
+        given, most = self.given, self.options.max_levels
+        return aggregates(given.A, max_levels=most, scales=given.scales, **limits)
 
     @property
     def name(self) -> str:
