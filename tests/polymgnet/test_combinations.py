@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mgtheory.families import FAMILIES
-from mgtheory.fourier import factor
+from mgtheory.fourier import factor, supremum
 from mgtheory.problems.catalogue import PROBLEMS
 from mgtheory.smoothers import SMOOTHERS
 from polymgnet.cli import main
@@ -76,8 +76,12 @@ def test_solve(problem, smoother, around, options):
 
 @pytest.fixture
 def few_samples(monkeypatch):
-    """Half the frequencies an axis: the run is compared with those of its own grid."""
+    """Half the frequencies an axis, few more for high degrees, and short searches between them: the
+    run is compared with those of its own grid."""
     monkeypatch.setattr(factor, "SAMPLES", {dim: n // 2 for dim, n in factor.SAMPLES.items()})
+    monkeypatch.setattr(factor, "MOST", 2**12)
+    monkeypatch.setattr(supremum, "STEPS", 1)
+    monkeypatch.setattr(supremum, "REPEATS", 1)
 
 
 @pytest.mark.usefixtures("few_samples")
