@@ -29,7 +29,7 @@ FURTHER = {"p4": {}, "4 complex pairs": {"factors": ["complex_pair"] * 4}}
 
 
 def created(name, **options):
-    options = (MODELS | FURTHER)[name] | {"width": 4, "levels": 2} | options
+    options = (MODELS | FURTHER)[name] | {"width": 2, "levels": 2} | options
     registered = "q2" if " " in name or name == "mixed" else name
     return nets.create_model(registered, generator=torch.Generator().manual_seed(0), **options)
 

@@ -75,7 +75,7 @@ def test_size_by_its_formula():
 def test_every_scheme_comes_to_the_size(levels, scheme):
     """By its amplification; one number scales all roots of a level, also of a random scheme, whose
     draws do not depend on how often they are measured."""
-    model = created(levels)
+    model = created(levels, width=4)
     plain = start(model, scheme)
     report = start(model, f"{scheme}:features=0.3")
     assert report.features == pytest.approx(0.3, rel=1.05 * CLOSE)
@@ -84,7 +84,7 @@ def test_every_scheme_comes_to_the_size(levels, scheme):
     for before, after in zip(plain.levels, report.levels):
         ratio = after.roots / before.roots
         assert ratio == pytest.approx(np.full(len(ratio), ratio[0]), rel=1e-4)
-    again = start(created(levels), f"{scheme}:features=0.3")
+    again = start(created(levels, width=4), f"{scheme}:features=0.3")
     assert [level.factors for level in again.levels] == [level.factors for level in report.levels]
 
 

@@ -50,7 +50,7 @@ def test_every_model_and_placement_starts_finite(started, scheme):
             with pytest.raises(ValueError, match=r"allows|A\^2"):
                 started(name, scheme, operator=operator)
             continue
-        model, report = started(name, scheme, operator=operator)
+        model, report = started(name, scheme, operator=operator, model_options={"width": 2})
         served += 1
         state = model.state_dict()
         for placement in list(PLACEMENTS)[turn % every :: every]:
@@ -69,7 +69,7 @@ def test_every_model_and_placement_starts_finite(started, scheme):
 
 @cache
 def placed_model(name, placement):
-    return nets.create_model(name, width=4, levels=2, placement=placement)
+    return nets.create_model(name, width=2, levels=2, placement=placement)
 
 
 @pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "chebyshev4_opt"])
