@@ -29,6 +29,7 @@ GPU = DENSE | GENERATED
 KINDS = {
     "q2": {"steps": [1, 2]},
     "mgnet": {"steps": [1, 2]},
+    "g4": {"factors": [["symmetric_pair"], ["symmetric_pair"] * 2]},
     "g6": {"factors": [["complex_pair"], ["symmetric_pair", "complex_pair"]]},
     "separable q2": {"steps": [1, 2]},
 }
@@ -244,7 +245,7 @@ def test_the_fast_path_is_in_the_graph_of_a_gpus_step(name):
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    model = made(name, width=4, levels=2)
+    model = made(name, width=4, levels=2, **KINDS[name])
     twin = prepare(model, CUDA, half=True, generated=True)
     x, wanted = torch.randn(2, 3, 16, 16), list(model.parameters())
 

@@ -64,7 +64,7 @@ def test_one_process_is_one(set_to, kind, devices):
 def test_the_command_trains(tmp_path, kind):
     """In a new interpreter, because Fabric reads some of it when it is imported."""
     sets = [word for value in SETS for word in ("--set", value)]
-    words = ["train", "--config", "digits", *sets, "--out", str(tmp_path / "run")]
+    words = ["train", "--config", "digits", *sets, "--out", str(tmp_path / "run"), "--no-report"]
     subprocess.run(
         [sys.executable, "-m", "polymgnet", *words],
         env=os.environ | SURROUNDINGS[kind],
