@@ -3,7 +3,7 @@ time per unknown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from figures.given import labelled, residual_norms
+from figures.given import labelled, numbers, residual_norms
 from figures.style import GUIDE, finished, looks, named
+from mgtheory._checks import check_number
 from mgtheory.multigrid.solution import Solution
 
 
@@ -43,13 +44,13 @@ def draw_training(
     counted
         Whether the legend says how many runs a curve stands for.
     """
+    check_number(factor, "factor", "of any sign")
     single, styles = True, looks(labelled(runs, "runs", "[an array for each run]"), ax)
     for label, given in runs.items():
-        arrays = [np.asarray(values, dtype=float) * factor for values in given]
-        if not arrays or any(values.ndim != 1 for values in arrays):
-            raise ValueError(
-                f"runs {label!r} must be a list of runs, each one an array of a value an epoch"
-            )
+        listed = isinstance(given, Iterable) and not isinstance(given, str)
+        arrays = [factor * numbers(run, f"a run of {label!r}") for run in given] if listed else []
+        if not arrays:
+            raise ValueError(f"runs {label!r} must be a list of runs, at least one")
         length = min(values.size for values in arrays)
         if not length:
             continue
@@ -97,8 +98,14 @@ def draw_convergence(
         What is counted, instead of cycles.
     """
     styles = looks(labelled(histories, "histories", "residual norms"), ax)
-    if work is not None and (lacking := [label for label in histories if label not in work]):
-        raise ValueError(f"work has no {lacking[0]!r}, which is in the histories")
+    if work is not None:
+        labelled(work, "work", "work units of a cycle")
+        if lacking := [label for label in histories if label not in work]:
+            raise ValueError(f"work has no {lacking[0]!r}, which is in the histories")
+        for label in histories:
+            check_number(work[label], f"work of {label!r}", "larger than 0")
+    if tolerance is not None:
+        check_number(tolerance, "tolerance", "larger than 0")
     for label, given in histories.items():
         norms = residual_norms(given, label)
         diverged = not norms[-1] <= norms[0]  # not a number too
@@ -110,7 +117,7 @@ def draw_convergence(
         ax.semilogy(x, norms / norms[0], label=name, markevery=every, **styles[label].marked)
     if work is None:
         whole_numbers(ax)
-    if tolerance:
+    if tolerance is not None:
         ax.axhline(tolerance, label="tolerance", **GUIDE)
     xlabel = steps if work is None else "work (fine-grid products with A)"
     ylabel = "‖b − Ax‖₂, relative to the first"
@@ -184,10 +191,10 @@ def whole_numbers(ax: Axes) -> None:
 def _pair(given: Any, label: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Horizontal and vertical values, as many; None is no number."""
     try:
-        x, y = (np.asarray(values, dtype=float) for values in given)
+        x, y = (numbers(values, repr(label)) for values in given)
     except (TypeError, ValueError):
         x, y = np.zeros(1), np.zeros(0)
-    if x.shape != y.shape or x.ndim != 1:
+    if x.shape != y.shape:
         raise ValueError(f"{label!r} must be a pair of as many horizontal as vertical values")
     return x, y
 

@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
 from figures.style import BLACK, DASHES, finished, heat_map
-from mgtheory._checks import check_array, check_finite
+from mgtheory._checks import check_array, check_finite, check_number
 from mgtheory.fourier import FourierFactor, grid_frequencies
 from mgtheory.polynomials.residual import ResidualPolynomial
 
@@ -58,7 +58,9 @@ def draw_damping(
             f"damping has shape {values.shape}, must be (H, W) with at least 2 modes an axis"
         )
     values = np.where((values > 1.0) & (values <= ABOVE_ONE), 1.0, values)
-    upper = colour_limit([values]) if limit is None else limit
+    upper = colour_limit([values])
+    if limit is not None:
+        upper = check_number(limit, "limit", "larger than 0")
     centres = []
     for axis, n in enumerate(values.shape):
         theta = grid_frequencies(n)[:, 0] / np.pi

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from figures.given import Drawn, labelled, polynomial
 from figures.given import eigenvalues as checked_eigenvalues
+from figures.given import interval as checked_interval
 from figures.style import GREY, GUIDE, LIGHT_GREY, finished, looks, named
 from mgtheory._checks import check_name
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -86,13 +87,15 @@ def draw_polynomials(
     """
     labelled(polynomials, "polynomials", "q")
     known = {k: polynomial(q, k, relative=interval is None) for k, q in polynomials.items()}
-    ends, default = ((0.0, 1.0), "t / b") if interval is None else (interval, "t")
+    ends, default = (0.0, 1.0), "t / b"
+    if interval is not None:
+        ends, default = checked_interval(interval, "interval"), "t"
     t = np.linspace(*ends, 1001)
     curves = {label: np.real(q(t)) for label, q in known.items()}
     reach = max((float(np.abs(values).max()) for values in curves.values()), default=1.0)
     if high is not None:
         band: dict[str, Any] = {"color": GREY, "alpha": 0.15, "zorder": 0, "linewidth": 0}
-        ax.axvspan(*high, label="high frequencies", **band)
+        ax.axvspan(*checked_interval(high, "high"), label="high frequencies", **band)
     ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
     if eigenvalues is not None and known:
         chosen = check_name(spectrum_of or list(known)[-1], list(known), "label in spectrum_of")

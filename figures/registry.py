@@ -18,7 +18,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.runs.comparison import configuration_of, numbered, seed_accuracies, unique_labels
+from analysis.runs.comparison import (
+    check_runs,
+    configuration_of,
+    numbered,
+    seed_accuracies,
+    unique_labels,
+)
 from analysis.runs.records import read_metrics
 from analysis.runs.report import analyse
 from analysis.runs.results import SpectralReport
@@ -26,7 +32,7 @@ from analysis.stats import groups_of
 from figures.curves import draw_training
 from figures.gallery import GALLERY
 from figures.runs.along import along
-from figures.runs.several import draw_accuracies, draw_compared
+from figures.runs.several import check_floors, draw_accuracies, draw_compared
 from figures.runs.views import PANELS, convergence, damping, learned, levels, polynomials, spectra
 from figures.style import (
     DOUBLE,
@@ -39,6 +45,7 @@ from figures.style import (
     save,
     signed,
 )
+from mgtheory._checks import check_callable, check_name
 
 Progress = Callable[[int, str], None]
 Job = tuple[str, Callable[[], Figure | None], About]
@@ -95,8 +102,10 @@ def make(
         No run given, or a folder that is missing, unfinished, truncated or foreign: one line, and
         nothing is drawn.
     """
-    if not runs:
-        raise ValueError("no run given, at least one run folder is needed")
+    check_runs(runs)
+    check_floors(floors)
+    check_callable(progress, "progress")
+    check_callable(guard, "guard")
     names = numbered([Path(run).resolve().name for run in runs], "-")
     loaded = [
         Run(analyse(run), read_metrics(run), configuration_of(run), name)
@@ -129,10 +138,12 @@ def make_gallery(
     guard: Callable[[Path], None] | None = None,
 ) -> list[Path]:
     """The figures of the theory, as PNG and PDF; all of `GALLERY` or those named."""
-    unknown = [name for name in names or () if name not in GALLERY]
-    if unknown:
-        raise ValueError(f"unknown figure {unknown[0]!r}, known are: {', '.join(GALLERY)}")
-    jobs = [(name, GALLERY[name], _about(GALLERY[name], "theory")) for name in names or GALLERY]
+    if isinstance(names, str):
+        raise ValueError(f"names are {names!r}, must be a list of names")
+    chosen = list(GALLERY if names is None else names)
+    for name in chosen:
+        check_name(name, list(GALLERY), "figure")
+    jobs = [(name, GALLERY[name], _about(GALLERY[name], "theory")) for name in chosen]
     return _draw(jobs, Path(out), progress, guard)
 
 

@@ -90,6 +90,8 @@ def draw_spectrum(
     }
     x, y = _view(values, given, whole_disc=bool(unit))
     if damping is not None:
+        if not (isinstance(damping, tuple) and len(damping) == 2):
+            raise ValueError(f"damping is {damping!r}, must be a pair (label, q)")
         label, q = damping
         _draw_damped(ax, label, polynomial(q, label, relative=relative), x, y)
     groups = _by_frequency(values, high)
@@ -130,7 +132,12 @@ def _by_frequency(values: np.ndarray, high: ArrayLike | None) -> dict[str, Group
     are known, shape (H, W)."""
     if high is None:
         return {"eigenvalues": (values.ravel(), SKY, "o")}
-    known = np.asarray(high, dtype=bool)
+    known = np.asarray(high)
+    if known.dtype != bool or known.shape != values.shape[: known.ndim]:
+        raise ValueError(
+            f"high has shape {known.shape} and type {known.dtype}, must be Booleans for the first"
+            f" axes of the eigenvalues, which have shape {values.shape}"
+        )
     mask = np.broadcast_to(known[(...,) + (None,) * (values.ndim - known.ndim)], values.shape)
     return {
         "low frequencies": (values[~mask], LIGHT_GREY, "s"),

@@ -29,6 +29,7 @@ from matplotlib.legend import Legend
 from numpy.typing import NDArray
 
 from figures.legends import entries_of, fitted, titles_above
+from mgtheory._checks import check_number, check_whole
 from mgtheory._files import write_atomically
 from mgtheory.families import FAMILIES
 
@@ -223,6 +224,11 @@ def figure(
     **options
         Of `Figure.subplots`.
     """
+    check_whole(rows, "rows", 1)
+    check_whole(columns, "columns", 1)
+    for name, inches in (("width", width), ("height", height)):
+        if inches is not None:
+            check_number(inches, name, "larger than 0")
     tall = height if height is not None else 0.72 * width / columns * rows + 0.25
     made = Figure(figsize=(width, tall), layout="constrained")
     FigureCanvasAgg(made)

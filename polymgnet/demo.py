@@ -28,6 +28,7 @@ from polymgnet import console
 from polymgnet.console import write_json
 from polymgnet.errors import Failure
 from polymgnet.study.rows import max_moduli
+from polymgnet.wording import counted
 
 KIND, SCHEMA = "polymgnet demo", 3
 # "figures", "bounded.json" and "init.json" are what earlier versions wrote
@@ -291,7 +292,7 @@ def draw(
         size = np.abs(values) / level.operators[role].radius
         clouds[role] = size, np.abs(view.polynomial(values)), view.smoothing_factor
     titles = (
-        f"q{settings.degree}, mean and range of {settings.seeds} seeds",
+        f"q{settings.degree}, mean and range of {counted(settings.seeds, 'seed')}",
         "amplification at the start",
         f"q{settings.smoothing_degree}, A starts as a Laplacian",
     )

@@ -40,6 +40,11 @@ def worded(text: str) -> str:
     return AXES.sub(lambda found: f"{found[1]} {_letters(found[0], ', ')}", text)
 
 
+def counted(count: int, thing: str) -> str:
+    """So many of a thing: "1 image", "1,797 images"."""
+    return f"{count:,} {thing}{'s' * (count != 1)}"
+
+
 def _option(found: re.Match[str]) -> str:
     name, value = found[1], found[2].strip("'()")
     value = _letters(value) if name == "axes" and value[0].isdigit() else value

@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass as checked
 from analysis.levels.spectra import SMOOTHER, verdict_of
 from analysis.levels.verdict import Nearest
 from mgtheory._files import read_json
+from mgtheory.multigrid.solution import counted
 from mgtheory.polynomials.roots import roots_from_json
 
 KIND, SCHEMA = "along_training", 2
@@ -96,7 +97,8 @@ class Along:
 
     def __repr__(self) -> str:
         """In a line: the roots of every epoch are pages."""
-        return f"Along({self.run}, {self.levels} levels, epochs {self.epochs[0]} to {self.end})"
+        levels, epochs = counted(self.levels, "level"), f"{self.epochs[0]} to {self.end}"
+        return f"Along({self.run}, {levels}, epochs {epochs})"
 
     @property
     def levels(self) -> int:

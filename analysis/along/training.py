@@ -33,6 +33,7 @@ from analysis.runs.board import write_moments
 from analysis.runs.records import RunRecord, fingerprint_of, read_run
 from analysis.runs.report import FOLDER, can_write, write_files
 from analysis.runs.results import SpectralReport
+from mgtheory._checks import check_callable, check_kind
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
 from nets.data.augment import normalise
@@ -85,6 +86,8 @@ def along_training(
     FileNotFoundError, ValueError
         The folder is missing or unfinished, or one of its files is truncated or foreign: one line.
     """
+    check_kind(run, (str, os.PathLike), "run", "the folder of a run")
+    check_callable(progress, "progress")
     record = read_run(run)
     if not record.learned or not record.learned[0].factors:
         return None

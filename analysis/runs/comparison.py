@@ -25,6 +25,7 @@ from analysis.runs.report import analyse, write_files
 from analysis.runs.results import RunComparison, SpectralReport
 from analysis.runs.text import comparison_text
 from analysis.stats import configuration_key, estimate, groups_of, pair_rows
+from mgtheory._checks import check_callable, check_kind
 from nets.training.folder import read_config
 
 MEASURE = "test_accuracy"
@@ -53,19 +54,15 @@ def compare(
     progress
         Called with the number of runs done and what is being measured of the next.
     """
-    if isinstance(runs, str) or not isinstance(runs, Sequence):
-        raise ValueError(
-            f"runs are a {type(runs).__name__}, must be a list of run folders; smoothers on a"
-            " problem or a matrix are compared by mgtheory.compare_smoothers"
-        )
-    if not runs:
-        raise ValueError("no run given, at least one run folder is needed")
+    check_runs(
+        runs, "; smoothers on a problem or a matrix are compared by mgtheory.compare_smoothers"
+    )
+    check_callable(progress, "progress")
     places = [Path(run).resolve() for run in runs]
     twice = next((run for run, place in zip(runs, places) if places.count(place) > 1), None)
     if twice is not None:
         raise ValueError(f"run {twice} is given twice; one run is no sample of two")
-    if labels and (isinstance(labels, str) or len(labels) != len(runs)):
-        raise ValueError(f"labels are {labels!r}, must be a list of as many as runs, {len(runs)}")
+    _check_labels(labels, len(runs))
 
     def step(done: int, level: int, word: str) -> None:
         if progress is not None:
@@ -76,6 +73,30 @@ def compare(
         for done, run in enumerate(runs)
     ]
     return compare_reports(reports, [configuration_of(run) for run in runs], labels)
+
+
+def check_runs(runs: Any, further: str = "") -> None:
+    """ValueError for what is no list of run folders, which may say `further` what to do, or an
+    empty one."""
+    if isinstance(runs, str) or not isinstance(runs, Sequence):
+        kind = type(runs).__name__
+        raise ValueError(f"runs are a {kind}, must be a list of run folders{further}")
+    for run in runs:
+        check_kind(run, (str, os.PathLike), f"run {run!r}", "the folder of a run")
+    if not runs:
+        raise ValueError("no run given, at least one run folder is needed")
+
+
+def _check_labels(labels: Any, count: int) -> None:
+    """ValueError for labels that are not texts of a line each, one a run, unless there is none."""
+    listed = isinstance(labels, Sequence) and not isinstance(labels, str)
+    texts = listed and all(isinstance(label, str) for label in labels)
+    if not texts or len(labels) not in (0, count):
+        raise ValueError(
+            f"labels are {labels!r}, must be a list of as many as runs, {count}, each a text"
+        )
+    if broken := [label for label in labels if len(label.splitlines()) > 1]:
+        raise ValueError(f"label {broken[0]!r} has several lines, must be one, as tables have it")
 
 
 def configuration_of(run: str | os.PathLike[str]) -> str:

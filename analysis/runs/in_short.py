@@ -24,6 +24,7 @@ from analysis.levels.verdict import (
 from analysis.numbers import number
 from analysis.runs.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval, groups_of
+from mgtheory.multigrid.solution import counted
 
 # word of a verdict -> what training did, in plain words; the levels stand behind it
 DID = {
@@ -62,8 +63,8 @@ def runs_in_short(found: RunComparison) -> list[str]:
     words = [report for report in found.reports if report.levels]
     smooth = sum(all(judged(level).verdict == SMOOTHER for level in r.levels) for r in words)
     ending = (
-        f"In {smooth or 'none'} of the {len(words)} runs with levels is every level a smoother in"
-        " the end: one whose pass shrinks every error that a coarser grid cannot see."
+        f"In {smooth or 'none'} of the {counted(len(words), 'run')} with levels is every level a"
+        " smoother in the end: one whose pass shrinks every error that a coarser grid cannot see."
         if words
         else "None of the runs has levels, so multigrid theory has nothing to say of them."
     )
@@ -77,7 +78,7 @@ def run_in_lines(report: SpectralReport) -> list[tuple[str, str]]:
     """A run in five lines, name and text, for a terminal: what `run_in_short` says, in the words of
     the field, which the report's Markdown explains."""
     facts, theory = report.facts, report.theory
-    epochs = f"{facts['epochs']} epoch{'s' if facts['epochs'] != 1 else ''}"
+    epochs = counted(facts["epochs"], "epoch")
     accuracy, count = facts["test_accuracy"], facts["tested_on"]
     tested = "not tested on images of its own" if accuracy is None else _percent(accuracy)
     if accuracy is not None and count:
@@ -88,7 +89,9 @@ def run_in_lines(report: SpectralReport) -> list[tuple[str, str]]:
     smooth = "no levels"
     if report.levels:
         views, good, worst, size = _smoothers(report)
-        smooth = f"{len(good)} of {len(views)} levels smooth; largest µ {size}, level {worst}"
+        smooth = (
+            f"{len(good)} of {counted(len(views), 'level')} smooth; largest µ {size}, level {worst}"
+        )
     return [
         ("trained on", trained),
         ("accuracy", tested),
@@ -170,7 +173,7 @@ def _points(value: Any) -> str | None:
 
 def _accuracy(report: SpectralReport) -> str:
     facts = report.facts
-    epochs = f"{facts['epochs']} epoch{'s' if facts['epochs'] != 1 else ''}"
+    epochs = counted(facts["epochs"], "epoch")
     accuracy, count = facts["test_accuracy"], facts["tested_on"]
     who = f"After {epochs} on {facts['data']}, the network {report.label}"
     if accuracy is None:

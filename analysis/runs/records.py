@@ -21,12 +21,13 @@ import nets
 import nets.training.folder
 from analysis.levels.state import LevelState, level_states
 from mgtheory.families import FAMILIES
+from mgtheory.multigrid.solution import counted
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.classifier import levels_of
 from nets.settings import TrainConfig
 from nets.start.factors import level_factors
 from nets.start.report import InitReport
-from nets.start.scheme import Notes
+from nets.start.scheme import Notes, Scheme
 from nets.start.schemes import find_scheme
 from nets.start.spectrum import convolution_spectrum
 from nets.training.folder import Summary, read_config, read_start, read_summary
@@ -129,6 +130,7 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
     ValueError
         A part is truncated, damaged or of another program.
     """
+    _family(reference)  # of a run that is its own theory too
     path = Path(run)
     if not path.is_dir():
         raise FileNotFoundError(f"run {path}: there is no such folder")
@@ -148,8 +150,8 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
     start, learned = (level_states(models[which], init) for which in ("start", "learned"))
     if len(init.levels) != len(start):
         raise ValueError(
-            f"run {path}: init.json has {len(init.levels)} levels and the model {len(start)}; the"
-            " folder is a mixture of two runs"
+            f"run {path}: init.json has {counted(len(init.levels), 'level')} and the model"
+            f" {len(start)}; the folder is a mixture of two runs"
         )
     return RunRecord(
         path=path,
@@ -191,6 +193,8 @@ def read_metrics(run: str | os.PathLike[str]) -> pd.DataFrame:
         raise ValueError(
             f"{path}: the last row is cut off or an epoch is no number; the file is truncated"
         )
+    if words := [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]:
+        raise ValueError(f"{path}: the column {words[0]!r} has an entry that is no number")
     return frame
 
 
@@ -218,17 +222,22 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
         )
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
-    scheme, notes = find_scheme(reference), Notes()
-    if scheme is None or scheme.name not in FAMILIES:
-        raise ValueError(
-            f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}"
-        )
-    found = []
+    scheme, notes, found = _family(reference), Notes(), []
     for level in levels:
         factors, said = level_factors(level, scheme, UNIT)
         found.append(ResidualPolynomial.from_factors(factors))
         notes += said
     return Theory("reference", scheme.name, tuple(found), notes.reasons)
+
+
+def _family(reference: str) -> Scheme:
+    """The family that runs are measured by; ValueError for a scheme that is none."""
+    scheme = find_scheme(reference) if isinstance(reference, str) else None
+    if scheme is None or scheme.name not in FAMILIES:
+        raise ValueError(
+            f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}"
+        )
+    return scheme
 
 
 def fingerprint_of(path: Path, reference: str = REFERENCE) -> str:

@@ -22,7 +22,7 @@ from analysis.levels.verdict import TOLERANCE
 from analysis.runs.records import REFERENCE, RunRecord, read_run, tested_on
 from analysis.runs.results import SpectralReport
 from analysis.runs.text import report_text
-from mgtheory._checks import check_kind
+from mgtheory._checks import check_callable, check_kind, check_number
 from mgtheory._files import write_atomically
 from nets.start.threads import in_threads
 
@@ -60,11 +60,15 @@ def analyse(
     Raises
     ------
     FileNotFoundError, ValueError
-        The folder is missing, unfinished, truncated or foreign: one line.
+        The folder is missing, unfinished, truncated or foreign, or an argument is not allowed: one
+        line.
     """
     check_kind(run, (str, os.PathLike), "run", "the folder of a run; compare takes several")
+    check_number(tolerance, "tolerance", "larger than 0")
+    check_callable(progress, "progress")
     record = read_run(run, reference=reference)
     if write:
+        _check_place(record.path / FOLDER)
         with suppress(FileNotFoundError, ValueError):  # none, or damaged: computed and replaced
             report = SpectralReport.load(report_folder(run))
             asked = (record.fingerprint, tolerance, str(record.path))
@@ -74,6 +78,12 @@ def analyse(
     if write and can_write(run):
         write_report(report, record.path / FOLDER)
     return report
+
+
+def _check_place(folder: Path) -> None:
+    """NotADirectoryError for a file where a report is written."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, where the report is to lie; move it away")
 
 
 def can_write(run: str | os.PathLike[str]) -> bool:

@@ -22,6 +22,7 @@ from analysis.levels.report import LevelReport, operator_of
 from analysis.numbers import number, plain
 from mgtheory._files import read_json
 from mgtheory._html import html_table
+from mgtheory.multigrid.solution import counted
 
 KIND, SCHEMA = "spectral_report", 5
 
@@ -69,7 +70,7 @@ class SpectralReport:
         return {"kind": KIND, "schema": SCHEMA, **stored}
 
     def __repr__(self) -> str:
-        return f"SpectralReport({self.label}, {len(self.levels)} levels, {self.run})"
+        return f"SpectralReport({self.label}, {counted(len(self.levels), 'level')}, {self.run})"
 
     def _repr_html_(self) -> str:
         """For notebooks: a row a level and role."""

@@ -16,6 +16,8 @@ from analysis.levels.verdict import WORDS
 from analysis.numbers import heading, number
 from analysis.runs.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval
+from mgtheory._checks import check_kind
+from mgtheory.multigrid.solution import counted
 
 DISTANCE = "Distances are max |q(t) − q_theory(t)| over t in (0, 1], each q in units of its own b"
 LEARNED = "learned with the batch norms folded in"
@@ -110,6 +112,7 @@ MEANINGS = {
 
 def report_text(report: SpectralReport) -> str:
     """The report as markdown: facts, smoothing, what training did, the coefficients."""
+    check_kind(report, SpectralReport, "report", "what analyse returns")
     parts = [f"# {report.label}: {report.run}", *_facts(report)]
     if not report.levels:
         none = f"{report.model} has no levels and no residual polynomial: accuracies only."
@@ -135,6 +138,7 @@ def report_text(report: SpectralReport) -> str:
 
 def comparison_text(found: RunComparison) -> str:
     """Several runs: a row a run, and over several seeds a row a configuration and differences."""
+    check_kind(found, RunComparison, "found", "what compare returns")
     accuracies = {"val_accuracy": "validation", "test_accuracy": "test accuracy"}
     runs = in_percent(found.runs.drop(columns=["run"]), accuracies)
     parts = ["## Runs", *explained(runs), *_words(found.reports)]
@@ -168,8 +172,8 @@ def in_percent(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 def _facts(report: SpectralReport) -> list[str]:
     facts, origin = report.facts, report.theory["origin"]
     lines = [
-        f"{facts['parameters']:,} weights, {facts['epochs']} epochs, {facts['seconds']:.1f} s, seed"
-        f" {facts['seed']}, {facts['data']}."
+        f"{facts['parameters']:,} weights, {counted(facts['epochs'], 'epoch')},"
+        f" {facts['seconds']:.1f} s, seed {facts['seed']}, {facts['data']}."
     ]
     tested = f"Test accuracy {_percent(facts['test_accuracy'])}"
     if facts["tested_on"] and facts["test_accuracy"] is not None:

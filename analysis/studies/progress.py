@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.studies.grid import Grid, Place, place_of
+from mgtheory.multigrid.solution import counted
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def made_text(grid: Grid, total: int, *, there: str = "have rows") -> str:
     made: dict[str, Counter[str]] = {}
     for row in rows:
         if "device" in row:
-            threads = f"{row['threads']} thread{'s' * (row['threads'] != 1)}"
+            threads = counted(row["threads"], "thread")
             on = f"{row['device']}, {threads}, torch {row['torch']}"
             made.setdefault(on, Counter())[row["revision"]] += 1
     lines = [

@@ -18,6 +18,7 @@ from figures.page.write import Page, Section, Table
 from figures.polynomials import LINEAR_UP_TO
 from figures.style import BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, PURPLE
 from mgtheory.fourier import FourierFactor, symbol
+from mgtheory.multigrid.solution import counted
 from mgtheory.problems.stencils import Stencil
 
 MOST_SMOOTHINGS, SLICES, SHOWN = 4, 9, 500
@@ -122,7 +123,7 @@ def _verdict(result: Mapping[str, Any], mu: FourierFactor, steps: int) -> list[s
     elif two < 1 and two > 0:
         count = math.ceil(-8 / math.log10(two))
         second = (
-            f"A cycle with {steps} smoothing{'s' if steps != 1 else ''} leaves {100 * two:.3g} % of"
+            f"A cycle with {counted(steps, 'smoothing')} leaves {100 * two:.3g} % of"
             f" the worst error in the long run, so some {count} cycles gain eight digits."
         )
     elif two >= 1:

@@ -29,6 +29,7 @@ from analysis.stats import fraction_interval, groups_of
 from figures.page import levels, several
 from figures.page.mistakes import mistakes
 from figures.page.write import Page, Section, Table, write
+from mgtheory.multigrid.solution import counted
 
 TITLES = {
     **{"spectral_radius": "spectral radius b", "smoothing_factor": "smoothing factor"},
@@ -145,7 +146,7 @@ def _of_runs(
     if not pairs.empty:
         tables["Differences, paired by seed"] = _percent(pairs, "difference")
     count = len(reports)
-    name = f"{count} configuration{'s' if count > 1 else ''}" if count < len(runs) else ""
+    name = counted(count, "configuration") if count < len(runs) else ""
     documents = [
         {**report.to_dict(), "along": way} for report, way in zip(found.reports, ways, strict=True)
     ]
@@ -192,7 +193,7 @@ def _facts(report: SpectralReport) -> list[tuple[str, str]]:
         epochs += f"; the weights are those of epoch {facts['chosen_epoch']}, {chosen}"
     pairs: dict[str, Any] = {
         "network": f"{report.model}, {facts['parameters']:,} weights"
-        + (f", {len(report.levels)} levels" if report.levels else ""),
+        + (f", {counted(len(report.levels), 'level')}" if report.levels else ""),
         "images": facts["data"],
         "scheme": facts["given"] if theory["origin"] != "none" else None,
         # what an earlier version wrote has not
@@ -213,7 +214,7 @@ def _facts(report: SpectralReport) -> list[tuple[str, str]]:
 
 def _words(level: LevelReport, way: Along | None) -> str:
     """What training did to a level, and what became of it as a smoother."""
-    sizes = f"{level.channels} channels of {level.size[0]} × {level.size[1]}"
+    sizes = f"{counted(level.channels, 'channel')} of {level.size[0]} × {level.size[1]}"
     text = f"{sizes}."
     if level.kind == "polynomial":
         text += f" Training {DID[level.verdict.word]}."

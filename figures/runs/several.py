@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 
 from analysis.stats import estimate, fraction_interval
 from figures.curves import plain_labels
-from figures.given import labelled
+from figures.given import labelled, numbers
 from figures.style import GREY, GUIDE, VERMILION, finished, ink, look, looks, named
+from mgtheory._checks import check_whole, is_number
 from mgtheory.polynomials.residual import ResidualPolynomial
 
 SMALLEST = 1e-3  # |q| that is drawn
@@ -50,9 +51,12 @@ def draw_accuracies(
     xlabel
         With its unit.
     """
+    for label, count in labelled(images or {}, "images", "their number").items():
+        check_whole(count, f"images of {label!r}", 1)
+    check_floors(floors)
     ax.use_sticky_edges = False  # the axis goes beyond the bands
     for row, (label, given) in enumerate(labelled(groups, "groups", "accuracies").items()):
-        values = np.atleast_1d(np.asarray(given, dtype=float))
+        values = numbers(np.atleast_1d(given), f"accuracies of {label!r}")
         if not (values.size and ((values >= 0.0) & (values <= 1.0)).all()):
             raise ValueError(
                 f"accuracies of {label!r} are {values.tolist()}, must be fractions from 0 to 1, one"
@@ -86,6 +90,13 @@ def draw_accuracies(
     return finished(ax, xlabel, "", legend=legend)
 
 
+def check_floors(floors: Any) -> None:
+    """ValueError for floors that are no mapping of labels to fractions."""
+    for label, value in labelled(floors or {}, "floors", "an accuracy").items():
+        if not (is_number(value) and 0 <= value <= 1):
+            raise ValueError(f"the floor {label!r} is {value!r}, must be a fraction from 0 to 1")
+
+
 def draw_level_factors(
     ax: Axes,
     factors: Mapping[str, Sequence[float | None]],
@@ -101,16 +112,16 @@ def draw_level_factors(
         Role or label -> one number per level, None where there is none.
     """
     labelled(factors, "factors", "a number a level")
-    levels = max(1, *map(len, factors.values()), 1)
+    known = {label: numbers(own, f"factors of {label!r}") for label, own in factors.items()}
+    levels = max([1, *map(len, known.values())])
     largest, styles = 1.0, looks(factors, ax)
-    for k, (label, values) in enumerate(factors.items()):
-        numbers = np.array([np.nan if value is None else value for value in values], dtype=float)
-        largest = max(largest, float(np.nanmax(numbers, initial=1.0)))
+    for k, (label, values) in enumerate(known.items()):
+        largest = max(largest, float(np.nanmax(values, initial=1.0)))
         offset = 0.12 * (k - 0.5 * (len(factors) - 1))
         style = styles[label]
         face = style.colour if style.marker == "x" else "none"
         marks = {**style.points, "ms": 5.0, "mew": 1.2, "mfc": face}
-        ax.plot(np.arange(1, numbers.size + 1) + offset, numbers, label=named(label), **marks)
+        ax.plot(np.arange(1, values.size + 1) + offset, values, label=named(label), **marks)
     ax.axhline(1.0, label="µ = 1: smooths below", **GUIDE)
     if largest > 3.0:
         ax.set_yscale("log")

@@ -4,6 +4,7 @@ are read, and what is left out, which is counted."""
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections import Counter
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -118,6 +119,11 @@ def pixels(image: Image.Image, size: int | tuple[int, int] | None = None) -> NDA
             picture = picture.resize((w, h), Image.Resampling.BICUBIC)
             picture = picture.crop((left, top, left + width, top + height))
     return np.asarray(picture)
+
+
+def _breaks(letter: str) -> bool:
+    """Whether it is a control character, or separates lines or paragraphs."""
+    return unicodedata.category(letter) in ("Cc", "Zl", "Zp")
 
 
 class _Listing:
@@ -258,7 +264,8 @@ def read_folder(path: Path, *, size: int | tuple[int, int] | None = None) -> Poo
 
     ValueError where there is no image, one outside of the class folders, a class folder or part
     without any, a single class, folders that can be understood in two ways, several sizes without
-    `size`, a class that the training part does not have, or an unreadable image: any but PNG, JPEG,
+    `size`, a class that the training part does not have or whose name has a line break or another
+    control character, or an unreadable image: any but PNG, JPEG,
     BMP, WebP, PNM, TIFF and GIF, and more than 8 bits a channel.
     """
     listing = _Listing(path, size)
@@ -272,6 +279,11 @@ def read_folder(path: Path, *, size: int | tuple[int, int] | None = None) -> Poo
     classes = tuple(sorted({label for _, part, label, _ in found if part in ("train", "all")}))
     if not classes:
         raise ValueError(f"{path}: there is no training part, only {found[0][1]}; {EXPECTED}")
+    if broken := [label for label in classes if any(map(_breaks, label))]:
+        raise ValueError(
+            f"{path}: the class {broken[0]!r} has a line break or another control character in its"
+            " name, which tables and legends cannot show; rename its folder"
+        )
     index = {label: i for i, label in enumerate(classes)}
     colour = any(entry[3].ndim == 3 for entry in found)
     splits, names = {}, list[str]()

@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from mgtheory.multigrid.solution import counted
 from nets.settings import TrainSection
 
 _MASK = 0xFFFFFFFF
@@ -86,8 +87,8 @@ def steps_per_epoch(section: TrainSection, count: int, world: int) -> int:
     if not steps:
         fitting = fitting_batch(count, parts)
         raise ValueError(
-            f"the training part has {count} images: no batch of {section.batch_size} with"
-            f" train.last_batch={section.last_batch}"
+            f"the training part has {counted(count, 'image')}: no batch of {section.batch_size}"
+            f" with train.last_batch={section.last_batch}"
             + (f"; a batch_size that fits is {fitting}" if count >= fitting else "")
         )
     return steps

@@ -16,16 +16,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from types import NoneType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_shape
+from mgtheory._checks import check_kind, check_shape, check_whole
+from mgtheory.multigrid.solution import counted
 from nets.data.archives import is_archive
 from nets.data.cache import cache_folder, cached, folder_mark
 from nets.data.folders import read_folder
 from nets.data.readers import Pool, read_cifar, read_digits, read_mnist
-from nets.data.splits import cut, moments
+from nets.data.splits import check_fraction, cut, moments
 
 TEST_FRACTION = 0.2  # of a source that has no test part of its own, where no other is asked for
 TEST_SEED = 2025  # fixed: the test part of such a source never moves with the run's seeds
@@ -120,7 +122,7 @@ class DataSet:
         if not len(found[0]) == len(found[1]) == self.shape[0]:
             raise ValueError(
                 f"data.mean and data.std have {len(found[0])} and {len(found[1])} entries;"
-                f" {self.name} has {self.shape[0]} channels"
+                f" {self.name} has {counted(self.shape[0], 'channel')}"
             )
         return found
 
@@ -324,7 +326,8 @@ def load_data(
         seed that chooses it.
     test
         The fraction of all images set aside to test on where the source has no test part, a fifth
-        if not given; which images they are depends on neither seed.
+        if not given; which images they are depends on neither seed. Of a folder with train/ and
+        val/ alone, val/ is the test part.
     size
         For image folders: what all images are scaled and cropped to, a side or (height, width).
     download
@@ -333,11 +336,16 @@ def load_data(
     Raises
     ------
     ValueError
-        Unknown name, wrong MD5, damaged or unsafe archive.
+        Unknown name, another argument that is not allowed, wrong MD5, damaged or unsafe archive.
     FileNotFoundError
         Files missing and no network: the message names them and their place.
     """
     source = find_source(name)
+    check_fraction(validation, "validation")
+    check_fraction(0 if test is None else test, "test")
+    check_whole(split_seed, "split_seed", 0)  # None would draw another validation part every time
+    check_kind(root, (str, os.PathLike, NoneType), "root", "a folder or None, the user's cache")
+    check_kind(download, bool, "download", "true or false")
     if name.startswith("folder:"):
         if not name.removeprefix("folder:").strip():
             raise ValueError("folder: has no path behind it; write folder:PATH")

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from mgtheory._checks import is_number, plain
+
+
+def check_fraction(value: Any, name: str) -> float:
+    """A part of a whole, x with 0 <= x < 1."""
+    value = plain(value)
+    if not is_number(value) or not 0 <= value < 1:
+        raise ValueError(f"{name} is {value!r}, must be a number x with 0 <= x < 1")
+    return float(value)
 
 
 def stratified(
@@ -11,8 +23,7 @@ def stratified(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(rest, chosen), sorted: the same fraction in [0, 1) of every class by seed alone, rounded, at
     least one remains."""
-    if isinstance(fraction, str) or not 0 <= fraction < 1:
-        raise ValueError(f"fraction is {fraction!r}; allowed is 0 <= fraction < 1")
+    fraction = check_fraction(fraction, "fraction")
     rng = np.random.Generator(np.random.PCG64(seed))
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):

@@ -132,7 +132,5 @@ def per_level(value: Any, levels: int, *, what: str) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             entries *= levels
     if len(entries) != levels:
-        raise ValueError(
-            f"{what} has {len(entries)} entries for {levels} levels, must have one per level"
-        )
+        raise ValueError(f"{what} is {value!r}, must have one entry a level, {levels}")
     return tuple(entries)

@@ -34,7 +34,7 @@ from mgtheory.matrixfree.tables import KEEP, ZERO
 from mgtheory.multigrid.fitted import Unfit
 from mgtheory.multigrid.loop import Plan, Stop, drive
 from mgtheory.multigrid.options import Options, takes_options
-from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
+from mgtheory.multigrid.solution import Cycle, Solution, check_cycle, counted
 from nets.defaults import own_defaults
 from nets.pde.arrays import DTYPES, Systems, taken
 from nets.pde.faces import TorchFaceLevel
@@ -333,7 +333,7 @@ class DeviceHierarchy(StencilHierarchy):
     def __str__(self) -> str:
         how = "Triton's kernels" if self.kernels == "triton" else "plain torch"
         lines = [
-            f"DeviceHierarchy: {len(self.levels)} levels, grid complexity"
+            f"DeviceHierarchy: {counted(len(self.levels), 'level')}, grid complexity"
             f" {self.grid_complexity:.3f}, {self.dtype} on {self.device} by {how}",
             f"{'level':>5} {'grid':>14} {'unknowns':>10}  smoothing",
         ]

@@ -13,6 +13,7 @@ from torch import nn
 
 from mgtheory import InitialCoefficients
 from mgtheory._html import html_table
+from mgtheory.multigrid.solution import counted
 from mgtheory.polynomials.factors import Factor, factor_from_dict
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
@@ -145,7 +146,7 @@ class InitReport:
     def __repr__(self) -> str:
         """One line; `to_dict` has all of it."""
         b = ", ".join(f"{level.radius:.3g}" for level in self.levels)
-        levels = f"{len(self.levels)} levels" + f", b {b}" * bool(b)
+        levels = counted(len(self.levels), "level") + f", b {b}" * bool(b)
         return f"InitReport({self.scheme}, operator {self.operator}, {levels}{self._read()})"
 
     @property

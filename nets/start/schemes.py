@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mgtheory import InitialCoefficients, derive, problems
 from mgtheory._checks import named_values
 from mgtheory.families import FAMILIES, Family
+from mgtheory.multigrid.solution import counted
 from mgtheory.polynomials.bounded import AMPLIFICATION
 from nets.start.padded import DOUBLE
 from nets.start.scheme import Draw, Drawn, Notes, Rng, Roots, Scheme, Target, guarded
@@ -138,8 +139,8 @@ def _spectral(target: Target, n: int, rng: Rng) -> Drawn:
         real = _distinct(values.real, spectrum.accuracy * b)
         if real.size < n:
             raise ValueError(
-                f"spectral: the eigenvalues of A have {real.size} different real parts, the level"
-                f" needs {n} roots"
+                f"spectral: the eigenvalues of A have {real.size} of different real parts, the"
+                f" level needs {counted(n, 'root')}"
             )
     if b == 0.0:
         raise ValueError("spectral: every eigenvalue of A is 0, no root can be taken from them")
@@ -261,6 +262,8 @@ def scheme_text(given: str | InitialCoefficients) -> str:
 
 def _of_file(path: str) -> Scheme:
     """The coefficients that `derive` wrote to the file at `path`, which may begin with ~."""
+    if not path.strip():
+        raise ValueError("file: has no path behind it; write file:init.json, of derive --out")
     return _of_coefficients(InitialCoefficients.load(Path(path).expanduser()), f"file:{path}")
 
 

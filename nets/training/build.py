@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mgtheory.multigrid.solution import counted
 from nets.data.augment import normalise
 from nets.data.sources import DataSet, find_source
 from nets.models.base import evaluating
@@ -78,8 +79,8 @@ def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]
     model = create_model(config.model.name, generator=generator, **given)
     if given["in_channels"] != channels or given["num_classes"] < len(data.classes):
         raise ValueError(
-            f"{data.name} has {channels} channels and {len(data.classes)} classes; the model"
-            " options say otherwise"
+            f"{data.name} has {counted(channels, 'channel')} and {len(data.classes)} classes; the"
+            " model options say otherwise"
         )
     init = config.init
     notes = [_take(model, init.weights, data)] if init.weights is not None else []

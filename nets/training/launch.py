@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from mgtheory.multigrid.solution import counted
 from nets.settings import TrainSection
 from nets.training.signals import StopRequest, handled
 
@@ -91,9 +92,10 @@ def _devices(section: TrainSection, world: int) -> int | str:
     if world > 1:
         if devices != "auto" and world != devices * section.nodes:
             raise ValueError(
-                f"train.devices is {devices} on {section.nodes} nodes, but {world} processes were"
-                " started: the environment variable WORLD_SIZE says so; unset it if this is one"
-                " alone, or give a run on several devices, which sets it, a program of its own"
+                f"train.devices is {devices} on {counted(section.nodes, 'node')}, but {world}"
+                " processes were started: the environment variable WORLD_SIZE says so; unset it if"
+                " this is one alone, or give a run on several devices, which sets it, a program of"
+                " its own"
             )
         return devices
     if devices == "auto":
@@ -128,8 +130,8 @@ def _fabric(section: TrainSection, devices: int | str, *, several: bool) -> Fabr
             )
     except (RuntimeError, ValueError, KeyError) as error:
         raise ValueError(
-            f"train.devices is {devices} on {section.nodes} nodes, which does not fit what is here:"
-            f" {' '.join(str(error).split())}"
+            f"train.devices is {devices} on {counted(section.nodes, 'node')}, which does not fit"
+            f" what is here: {' '.join(str(error).split())}"
         ) from error
 
 

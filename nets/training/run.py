@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from mgtheory._files import write_atomically
+from mgtheory.multigrid.solution import counted
 from nets.data.order import one_step_an_epoch
 from nets.data.sources import DataSet
 from nets.models.cost import count_flops, count_parameters
@@ -232,8 +233,8 @@ class Run:
         self._say(f"{self.about()}; {summary.images_per_second:,.0f} images/s")
         if accuracy is not None:
             self._say(
-                f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch}"
-                f" epoch{'s' * (trainer.epoch > 1)}, {trainer.seconds:.1f} s; {self.out}"
+                f"test accuracy {100 * accuracy:.2f} % after"
+                f" {counted(trainer.epoch, 'epoch')}, {trainer.seconds:.1f} s; {self.out}"
             )
         if coefficient_parameters(trainer.raw):
             self._say(_about_roots(events))
@@ -271,8 +272,8 @@ class Run:
             f"{config.model.name} on {config.data.name}{left_out}{start}:"
             f" {count_parameters(trainer.raw):,} weights,"
             f" {self.flops / 1e6:.1f} MFLOP an image forward;"
-            f" {env['device']} x {trainer.world}, {env['threads']} threads, torch {env['torch']},"
-            f" revision {env['revision']}"
+            f" {env['device']} x {trainer.world}, {counted(env['threads'], 'thread')},"
+            f" torch {env['torch']}, revision {env['revision']}"
         )
 
     def _note(self, line: str) -> None:

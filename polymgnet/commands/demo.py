@@ -12,6 +12,7 @@ from polymgnet import console
 from polymgnet.commands.report import PAGE, NoReport, page_at_end
 from polymgnet.errors import GO_ON, on_interrupt
 from polymgnet.options import Json, option
+from polymgnet.wording import counted
 
 FLOOR = "1-nearest neighbour"
 
@@ -73,7 +74,9 @@ def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[
         other: sum(mine < theirs for mine, theirs in zip(derived, rows[other]["train_loss"]))
         for other in OTHERS
     }
-    counts = ", ".join(f"{other} on {won} of {len(derived)} seeds" for other, won in wins.items())
+    counts = ", ".join(
+        f"{other} on {won} of {counted(len(derived), 'seed')}" for other, won in wins.items()
+    )
     amplified = [(name, rows[name]["amplification"]) for name in STARTS]
     mu = rows[SMOOTHER]["smoothing_factors"]
     starts = "is a smoother at the start" if mu["start"] < 1 else "is no smoother at the start"
@@ -113,8 +116,8 @@ def show(result: dict[str, Any]) -> None:
     body.append([FLOOR, "–", 0, None, "–", f"{100 * floor:.2f}", None])
     settings = result["settings"]
     console.table(
-        f"Handwritten digits, {settings['epochs']} epochs, {settings['seeds']} seeds, everything in"
-        f" {result['folder']}",
+        f"Handwritten digits, {counted(settings['epochs'], 'epoch')},"
+        f" {counted(settings['seeds'], 'seed')}, everything in {result['folder']}",
         [
             *("network", "model", "weights", "max |q| at start"),
             *("training loss", "test (%)", "time (s)"),

@@ -24,7 +24,7 @@ from polymgnet.options import (
     one_of,
     option,
 )
-from polymgnet.wording import worded
+from polymgnet.wording import counted, worded
 
 
 def derive(
@@ -253,8 +253,8 @@ def _spectrum(coefficients: Any, record: Any, spread: dict[str, Any] | None, giv
         numbers = (*spread["real"], *spread["imaginary"], spread["largest_modulus"])
         ends = [console.number(end, 6) for end in numbers]
         return (
-            f"{spread['count']} points, real parts {ends[0]} to {ends[1]}, imaginary parts"
-            f" {ends[2]} to {ends[3]}, moduli up to {ends[4]}"
+            f"{counted(spread['count'], 'point')}, real parts {ends[0]} to {ends[1]}, imaginary"
+            f" parts {ends[2]} to {ends[3]}, moduli up to {ends[4]}"
         )
     ends = [console.number(end, 6) for end in coefficients.interval]
     scaled = " of D^-1 A, D the diagonal of A" if record.scaling == "diagonal" else ""

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from polymgnet import console
 from polymgnet.options import Json, Run, option
+from polymgnet.wording import counted
 
 MANY = 10  # classes: where there are more, the top-5 accuracy is shown too
 
@@ -49,7 +50,8 @@ def evaluate(
     if images.shape[0] != channels:
         how = "colours are taken as their luminance" if channels == 1 else "grey is repeated"
         console.note(
-            f"{images.name} has {images.shape[0]} channels, the network takes {channels}: {how}"
+            f"{images.name} has {counted(images.shape[0], 'channel')}, the network takes"
+            f" {channels}: {how}"
         )
     if as_json:
         console.emit({"run": run, "data": given["name"], "part": part, **_numbers(found)})

@@ -8,6 +8,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.options import Json, option
+from polymgnet.wording import counted
 
 SIDE: dict[str, Any] = {"min": 1, "max": 16_384}
 CLASSES: dict[str, Any] = {"min": 1, "max": 1_000_000}
@@ -62,9 +63,8 @@ def models(
     if as_json:
         console.emit({"size": size, **given, "models": rows, "pretrained": cards})
         return
-    many = "s" * (len(rows) > 1)
     console.table(
-        f"{len(rows)} network{many}, images {channels} x {size} x {size}, {classes} classes",
+        f"{counted(len(rows), 'network')}, images {channels} x {size} x {size}, {classes} classes",
         ["name", *(["width"] if weights else []), "weights", "MFLOP", "degree", "what it is"],
         [
             [

@@ -11,6 +11,7 @@ import typer
 from polymgnet import console
 from polymgnet.errors import Failure, one_line
 from polymgnet.options import Json, Run
+from polymgnet.wording import counted
 
 
 def predict(
@@ -73,13 +74,14 @@ def predict(
         console.emit({"run": run, "classes": names, "images": rows, "unread": failed})
     elif found:
         console.table(
-            f"{len(found)} images by {run}",
+            f"{counted(len(found), 'image')} by {run}",
             ["image", "class", "probability (%)"],
             [[str(path), names[best[path]], 100 * p[best[path]]] for path, p in found.items()],
         )
     if unread:
         raise Failure(
-            f"{len(unread)} of {len(paths)} images could not be read: {'; '.join(unread.values())}"
+            f"{len(unread)} of {counted(len(paths), 'image')} could not be read:"
+            f" {'; '.join(unread.values())}"
         )
 
 

@@ -10,6 +10,7 @@ import typer
 from polymgnet import console
 from polymgnet.errors import reason
 from polymgnet.options import Force, Json, option
+from polymgnet.wording import counted
 
 PAGE = "report.html"
 STUDY_FILES = (".toml", ".json")
@@ -147,6 +148,8 @@ def folders(
         raise ValueError(f"--scale is {scale!r}, which belongs to a study's file; give one")
     found, page, labels = list[Path](), Path(PAGE), dict[Path, str]()
     for path in given:
+        if path.is_file() and (path.parent / "start.safetensors").is_file():
+            raise ValueError(f"{path} is a file of a run; give the folder, {path.parent}")
         if path.is_file() and path.suffix in STUDY_FILES:
             from polymgnet.study import load_study
 
@@ -162,7 +165,8 @@ def folders(
                     makes = f"polymgnet study {path} --report DIR makes a page"
                     way = f"{rows} are rows, of which {makes}"
                 raise ValueError(
-                    f"{path}: none of its {len(study.runs)} runs is finished in {study.out}; {way}"
+                    f"{path}: none of its {counted(len(study.runs), 'run')} is finished in"
+                    f" {study.out}; {way}"
                 )
         elif path.is_file():
             raise ValueError(

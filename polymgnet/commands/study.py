@@ -14,6 +14,7 @@ from polymgnet import console
 from polymgnet.commands.report import NoReport, page_at_end
 from polymgnet.errors import GO_ON, Failure, on_interrupt
 from polymgnet.options import Json, option
+from polymgnet.wording import counted
 
 # heading -> key of a row of `study.differences`, whose fractions are shown in per cent
 PAIR_COLUMNS = {
@@ -148,8 +149,8 @@ def study(
     if failed:
         first = next(iter(failed))
         raise Failure(
-            f"{len(failed)} of {len(plan.runs)} runs failed, first {first}: {failed[first]}; the"
-            " same command tries them again"
+            f"{len(failed)} of {counted(len(plan.runs), 'run')} failed, first {first}:"
+            f" {failed[first]}; the same command tries them again"
         )
 
 
@@ -212,7 +213,7 @@ def _show(plan: Any) -> bool:
     ]
     images = work.tested_on(results)
     console.table(
-        f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs in {plan.out}",
+        f"{len(plan.runs) - len(plan.missing)} of {counted(len(plan.runs), 'run')} in {plan.out}",
         [*keys, "runs", *(measure.title for measure in shown.values())],
         body,
         keys=len(keys) + 1,
@@ -283,7 +284,7 @@ def _standing(plan: Any, *, cancel: bool, as_json: bool) -> None:
     counts = Counter(one.state for one in found)
     title = ", ".join(f"{count} {state}" for state, count in counts.items())
     if cancel:
-        title = f"{len(ended)} jobs cancelled; {title}"
+        title = f"{counted(len(ended), 'job')} cancelled; {title}"
     body = [[one.run, one.state, one.job or "", one.about] for one in found]
     text = f"{left.runs:,} of {len(points):,} runs are left{left.text()}"
     console.table(f"{plan.out}: {title}", ["run", "state", "job", "about"], body, caption=text)

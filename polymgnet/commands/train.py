@@ -12,6 +12,7 @@ from polymgnet import console
 from polymgnet.commands.report import PAGE, NoReport, page_at_end
 from polymgnet.errors import Stopped, on_interrupt
 from polymgnet.options import Json, Settings, option
+from polymgnet.wording import counted
 
 
 def train(
@@ -122,7 +123,7 @@ def train(
     if not is_first_rank():  # of several processes one tells
         raise typer.Exit(0 if result.finished else 128 + number)
     if not result.finished:
-        epochs = f"{result.epochs} of {checked.train.epochs} epochs are complete"
+        epochs = f"{result.epochs} of {counted(checked.train.epochs, 'epoch')} are complete"
         where = f"after step {result.steps}, {epochs}"
         raise Stopped(f"stopped as asked {where}; the state is saved, {again}", number)
     if not as_json:
@@ -220,7 +221,7 @@ def _facts(result: Any) -> list[tuple[str, str]]:
     pairs += [
         ("training loss", console.number(result.train_loss)),
         ("weights", weights),
-        ("speed", f"{speed}, {result.steps:,} steps"),
+        ("speed", f"{speed}, {counted(result.steps, 'step')}"),
         *(("note", note) for note in result.notes),
     ]
     pairs += [

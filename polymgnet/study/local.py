@@ -11,6 +11,7 @@ from polymgnet.console import Step, silent
 from polymgnet.errors import Failure, Stopped
 from polymgnet.study.plan import Study
 from polymgnet.study.run import Run, outcome
+from polymgnet.wording import counted
 
 LOOK = 0.2  # seconds between two looks at whether a signal came
 BUSY = "another process trains it, which is waited for"
@@ -51,7 +52,9 @@ def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str
                     done += 1
                     report(done, finished=outcome(ended, failed))
         except Stopped:
-            finished = f"{len(study.runs) - len(study.missing)} of {len(study.runs)} runs"
+            finished = (
+                f"{len(study.runs) - len(study.missing)} of {counted(len(study.runs), 'run')}"
+            )
             raise Stopped(
                 f"stopped as asked: {finished} are finished, the states of those on their way are"
                 " saved; the same command goes on",

@@ -8,6 +8,7 @@ from typing import Any
 
 from polymgnet.study.plan import Study, load_study, name_of, scales_of
 from polymgnet.study.rows import row_of
+from polymgnet.wording import counted
 
 DPI = 100  # 700 pixels for the width of a page
 Result = tuple[Mapping[str, Any], Mapping[str, Any]]  # the point of the grid, and the row of a run
@@ -153,7 +154,7 @@ def _found(plan: Study) -> list[Result]:
 def _missing(plan: Study) -> str:
     """Where a scale's finished runs would be, and what becomes of folders without a row."""
     if plan.rows is None:
-        return f"folders of its {len(plan.runs)} runs in {plan.out}"
+        return f"folders of its {counted(len(plan.runs), 'run')} in {plan.out}"
     folders = sum(run.finished for run in plan.runs)
     collected = f" ({folders} finished in {plan.out}: without --report they get rows)"
     return f"rows in {plan.rows.path}{collected if folders else ''}"

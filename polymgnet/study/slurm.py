@@ -26,6 +26,7 @@ from polymgnet.study.job import AGAIN
 from polymgnet.study.plan import KINDS, Study
 from polymgnet.study.rows import alone
 from polymgnet.study.run import Run, outcome
+from polymgnet.wording import counted
 
 POLL = 10.0  # seconds between two looks at the queue
 SETTLED = 5.0  # seconds after which an end is one, and no step on the way back into the queue
@@ -102,7 +103,9 @@ def _submit(
         new = [run for name, run in runs.items() if name not in waiting]
         if again := [run.folder.name for run in new if run.folder.name in book]:
             first = queue.end_of(book[again[0]], scripts).text(_log(study, book[again[0]]))
-            report(done, finished=f"queued again: {len(again)} runs, {again[0]}: {first}")
+            report(
+                done, finished=f"queued again: {counted(len(again), 'run')}, {again[0]}: {first}"
+            )
         for devices, alike in _alike(new).items():
             for some, job in _queued(study, alike, options[devices]):
                 waiting |= {run.folder.name: f"{job}_{k}" for k, run in enumerate(some)}

@@ -11,6 +11,7 @@ from typing import Any
 from polymgnet.console import Lines, silent, write_json
 from polymgnet.errors import Stopped, one_line
 from polymgnet.study.run import Run, digest_of
+from polymgnet.wording import counted
 
 # key of a run's settings -> what it may be; those without a default must be given
 SETTINGS: dict[str, type] = {
@@ -105,7 +106,7 @@ class SmootherRun(Run):
         step = Lines(name, None) if progress else silent
 
         def learns(cycles: int, state: str) -> None:
-            said = f"{cycles:,} cycles, {state}"
+            said = f"{counted(cycles, 'cycle')}, {state}"
             step(cycles, said)
             if report is not None:
                 report(f"{name}, {said}")

@@ -11,10 +11,13 @@ from figures import (
     draw_convergence,
     draw_damping,
     draw_factors,
+    draw_level_factors,
     draw_polynomials,
     draw_spectrum,
     draw_time_per_unknown,
     draw_training,
+    make,
+    make_gallery,
 )
 from figures.style import figure, paper, save
 from mgtheory import (
@@ -141,7 +144,7 @@ WRONG = {
     "map of NaN": (lambda ax: draw_damping(ax, np.full((4, 4), np.nan)), r"entry \(0, 0\)"),
     "no work": (lambda ax: draw_convergence(ax, {"a": [1.0]}, work={"b": 2.0}), "work has no 'a'"),
     "no run": (lambda ax: draw_training(ax, {"a": []}, ylabel="x"), "runs 'a' must be a list of"),
-    "flat run": (lambda ax: draw_training(ax, {"a": [1.0]}, ylabel="x"), "runs 'a' must be a"),
+    "flat run": (lambda ax: draw_training(ax, {"a": [1.0]}, ylabel="x"), "a run of 'a' must be a"),
     "no pair": (
         lambda ax: draw_factors(ax, {"a": [0.6, 0.2]}, xlabel="", ylabel=""),
         "'a' must be a pair",
@@ -178,3 +181,47 @@ def test_both_files_have_the_name_that_is_given(ax, tmp_path, name):
     written = save(ax.get_figure(), tmp_path / name)
     base = "a.1" if name == "a.1" else "a"
     assert written == [tmp_path / f"{base}.png", tmp_path / f"{base}.pdf"]
+
+
+def _polynomial(ax, **options):
+    draw_polynomials(ax, {"a": chebyshev4(2, lmax=1.0)}, **options)
+
+
+ARGUMENTS = {
+    "factor": (lambda ax: draw_training(ax, {"a": [[1.0]]}, ylabel="", factor="x"), "factor is"),
+    "text for runs": (lambda ax: draw_training(ax, {"a": "xy"}, ylabel=""), "runs 'a' must be"),
+    "text for a run": (lambda ax: draw_training(ax, {"a": ["xy"]}, ylabel=""), "a run of 'a' must"),
+    "work": (lambda ax: draw_convergence(ax, {"a": [1.0]}, work={"a": "x"}), "work of 'a' is 'x'"),
+    "no table": (lambda ax: draw_convergence(ax, {"a": [1.0]}, work=3), "work is an int"),
+    "tolerance": (lambda ax: draw_convergence(ax, {"a": [1.0]}, tolerance="x"), "tolerance is"),
+    "complex norms": (lambda ax: draw_convergence(ax, {"a": np.array([1j])}), "history 'a' must"),
+    "limit": (lambda ax: draw_damping(ax, np.ones((4, 4)), limit=0), "limit is 0, .* larger than"),
+    "interval": (lambda ax: _polynomial(ax, interval=(2, 1)), r"interval is \(2, 1\), must be"),
+    "an end": (lambda ax: _polynomial(ax, interval=(0,)), r"interval is \(0,\), must be two"),
+    "high": (lambda ax: _polynomial(ax, high="x"), "high is a str, must be real numbers"),
+    "mask": (lambda ax: draw_spectrum(ax, [1.0, 2.0], high=["low", "high"]), "must be Booleans"),
+    "mask's shape": (lambda ax: draw_spectrum(ax, [1.0, 2.0], high=[True]), r"shape \(1,\)"),
+    "no pair": (lambda ax: draw_spectrum(ax, [1.0], damping=("a",)), r"a pair \(label, q\)"),
+    "no image": (lambda ax: draw_accuracies(ax, {"a": [0.9]}, images={"a": 0}), "images of 'a' is"),
+    "floor": (lambda ax: draw_accuracies(ax, {"a": [0.9]}, floors={"b": 97}), "floor 'b' is 97"),
+    "level": (lambda ax: draw_level_factors(ax, {"a": 0.5}), "factors of 'a' must be a list"),
+    "rows": (lambda ax: figure(0), "rows is 0"),
+    "width": (lambda ax: figure(width="x"), "width is 'x'"),
+    "gallery": (lambda ax: make_gallery("nowhere", names="families"), "must be a list of names"),
+    "runs": (lambda ax: make("runs/a", "nowhere"), "must be a list of run folders"),
+    "floors": (lambda ax: make(["a"], "nowhere", floors={"a": 97}), "floor 'a' is 97"),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_are_named(ax, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call, said = ARGUMENTS[name]
+    with pytest.raises(ValueError, match=said) as error:
+        call(ax)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_figure_is_drawn_of_no_name(tmp_path):
+    assert make_gallery(tmp_path, names=[]) == []

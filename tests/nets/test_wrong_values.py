@@ -163,7 +163,7 @@ def test_spectral_roots_differ_where_real_eigenvalues_are_too_few():
         (["model.options.steps=2.0"], "steps is 2.0"),
         (
             ["data.mean=[0.5,0.5]", "data.std=[0.1,0.2]"],
-            "data.mean and data.std have 2 and 2 entries; digits has 1 channels",
+            "data.mean and data.std have 2 and 2 entries; digits has 1 channel$",
         ),
         (["data.mean=[0.5,0.5]", "data.std=[0.1]"], "have 2 and 1 entries; digits has 1"),
     ],
@@ -209,7 +209,7 @@ def test_data_sets(tmp_path):
         load_data("folder:~nobody-of-this-name/x")
     with pytest.raises(ValueError, match="name is None"):
         load_data(None)
-    with pytest.raises(ValueError, match="fraction is 'x'"):
+    with pytest.raises(ValueError, match="validation is 'x'"):
         load_data("digits", validation="x")
 
 
@@ -227,4 +227,30 @@ def test_foreign_cifar_batches(tmp_path, batch):
         archive.addfile(entry, io.BytesIO(content))
     with pytest.raises(ValueError, match=r"cifar-10-python\.tar\.gz: ") as error:
         read_cifar(path, classes=10)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "folder:nowhere"])
+@pytest.mark.parametrize(
+    ("argument", "value", "allowed"),
+    [
+        ("test", 2.0, "a number x with 0 <= x < 1"),
+        ("test", -0.1, "a number x"),
+        ("test", True, "a number x"),
+        ("test", [0.2], "a number x"),
+        ("validation", 1, "a number x"),
+        ("validation", None, "a number x"),
+        ("validation", float("nan"), "a number x"),
+        ("split_seed", None, "a whole number from 0 on"),  # would draw another part every time
+        ("split_seed", 1.5, "a whole number"),
+        ("split_seed", -1, "a whole number"),
+        ("split_seed", True, "a whole number"),
+        ("root", 3, "a folder or None"),
+        ("download", "no", "true or false"),
+    ],
+)
+def test_arguments_of_data_sets_are_named(name, argument, value, allowed):
+    """Before anything is looked for, of all kinds of data alike."""
+    with pytest.raises(ValueError, match=rf"^{argument} is .*, must be {allowed}") as error:
+        load_data(name, **{argument: value})
     assert "\n" not in str(error.value)

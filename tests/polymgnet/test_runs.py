@@ -176,3 +176,9 @@ def test_report_takes_runs_a_folder_of_them_and_a_study(document, runs, tmp_path
     assert f"polymgnet report {' '.join(map(str, runs))} --out {out}" in text
     folder = document("report", runs[0].parent, "--out", out, "--force")
     assert sorted(folder["runs"]) == sorted(several["runs"])
+
+
+def test_a_file_of_a_run_is_told_its_folder(refused, runs):
+    """It was read as a study's file, of which every key is unknown."""
+    line = refused("analyze", runs[0] / "config.json")
+    assert line.rstrip().endswith(f"config.json is a file of a run; give the folder, {runs[0]}")

@@ -123,7 +123,7 @@ def test_of_several_processes_one_tells(file, one_run):
     words = [sys.executable, "-m", "polymgnet", "study", str(file), "--no-report"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("1 of 1 runs in") == 1
+    assert done.stdout.count("1 of 1 run in") == 1
     assert study.load_study(file).missing == ()
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import nets
 from mgtheory import derive
 from mgtheory.families import NEEDS
 from mgtheory.problems import create
-from polymgnet.wording import worded
+from polymgnet.wording import counted, worded
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,16 @@ def test_refusals_and_warnings_of_commands_name_their_options(run, refused, tmp_
             assert "give --boundary neumann" in said
     line = refused("solve", "--n", 31, "--smoother", "red-black", "--backend", "stencil")
     assert "got red_black; --backend sparse has others" in line
+
+
+def test_one_thing_stands_in_the_singular():
+    assert [counted(n, "run") for n in (0, 1, 1797)] == ["0 runs", "1 run", "1,797 runs"]
+
+
+def test_messages_about_one_thing():
+    """No message counts "1 channels" or "1 threads": here those of a network of one level."""
+    model = nets.create_model("q2", width=2, levels=1, in_channels=1)
+    assert "1 level, b" in repr(nets.initialise(model, size=(8, 8)))
+    data = nets.load_data("digits")
+    with pytest.raises(ValueError, match=r"digits has 1 channel$"):
+        data.normalisation((0.5, 0.5), (0.1, 0.1))

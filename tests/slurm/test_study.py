@@ -150,7 +150,7 @@ def test_a_cancelled_run_goes_on(cluster, planned, slowly, capsys):
     (told,) = json.loads(capsys.readouterr().out)["runs"]
     assert (told["run"], told["state"]) == (run.folder.name, "running")
     assert main(["study", "study.toml", "--cancel"]) == 0
-    assert capsys.readouterr().out.startswith("runs: 1 jobs cancelled; ")
+    assert capsys.readouterr().out.startswith("runs: 1 job cancelled; ")
     said = waiting.ended()[run.folder.name]
     job = told["job"]
     assert re.match(rf"job {job} was cancelled \(state CANCELLED, {END}\); ", said)
@@ -165,7 +165,7 @@ def test_a_cancelled_run_goes_on(cluster, planned, slowly, capsys):
     again = Watched(plan)
     again.start()
     assert again.ended() == {}
-    assert again.lines[1].startswith(f"queued again: 1 runs, {run.folder.name}: job {job} was")
+    assert again.lines[1].startswith(f"queued again: 1 run, {run.folder.name}: job {job} was")
     assert read_summary(run.folder).resumed == 1
     assert whole(run)
 

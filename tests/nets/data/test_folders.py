@@ -462,3 +462,18 @@ def test_names_of_a_validation_part(tmp_path, name):
     parts = ("train", name, "testing")
     tree(tmp_path, [f"{part}/{label}/1.png" for part in parts for label in "ab"])
     assert set(read_folder(tmp_path).parts) == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize("name", ["cat\ndog", "cat\tdog", "cat\x1b[31m", "cat\u2028dog"])
+def test_a_class_that_no_table_can_show_is_refused(tmp_path, name):
+    """A line break would end rows of tables, and an escape sequence colours the terminal."""
+    tree(tmp_path, [f"{name}/1.png", "fox/1.png"])
+    with pytest.raises(ValueError, match=r"control character in its name.*rename its folder") as e:
+        read_folder(tmp_path)
+    assert str(e.value).isprintable()
+
+
+def test_other_names_of_classes_are_left_as_they_are(tmp_path):
+    names = ("a|b", "b,c", 'd "e"', "\u00c4pfel  gr\u00fcn", "\u732b", "\U0001f468\u200d\U0001f467")
+    tree(tmp_path, [f"{name}/1.png" for name in names])
+    assert read_folder(tmp_path).classes == tuple(sorted(names))

@@ -328,7 +328,7 @@ def test_channels(options, channels):
         ("q2", {"channels": [4, 6]}, "multiple"),
         ("q2", {"steps": [2, 2, 2, 1]}, "no effect"),
         ("q2", {"steps": 0}, "positive whole numbers"),
-        ("q2", {"steps": [2, 2]}, "2 entries for 4 levels"),
+        ("q2", {"steps": [2, 2]}, r"steps is \[2, 2\], must have one entry a level, 4"),
         ("g6", {"steps": 2}, "several kinds"),
         ("q2", {"factors": ["linear"]}, "no effect"),
         ("q2", {"factors": ["cubic"]}, "unknown kind"),

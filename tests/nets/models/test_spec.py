@@ -44,9 +44,9 @@ def test_one_entry_is_for_all_levels_and_lists_are_one_per_level():
     assert per_level(3, 2, what="steps") == (3, 3)
     assert per_level([1, 3], 2, what="steps") == (1, 3)
     for value, what, message in (
-        ([["linear"]], "factors", "has 1 entries for 2 levels"),
+        ([["linear"]], "factors", r"is \[\['linear'\]\], must have one entry a level, 2"),
         ([["linear"], []], "factors", "no step"),
-        ([1, 2, 3], "steps", "has 3 entries for 2 levels"),
+        ([1, 2, 3], "steps", r"is \[1, 2, 3\], must have one entry a level, 2"),
         ([1, True], "steps", "positive whole numbers"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -421,3 +421,11 @@ def test_default_start_is_one(tmp_path):
     M = report.options["amplification"]
     roots = report.levels[0].radius / (M ** (1 / 4) - 1)
     assert model.levels[0].polynomial().roots == pytest.approx([roots] * 4, rel=1e-5)
+
+
+@pytest.mark.parametrize("given", ["file:", "file: "])
+def test_a_file_without_a_path_is_told_how_to_write_it(given):
+    """Not that the current folder is a folder."""
+    model = nets.create_model("q2", width=2, levels=1)
+    with pytest.raises(ValueError, match=r"file: has no path behind it; write file:init\.json"):
+        nets.initialise(model, given, size=(8, 8))

@@ -84,8 +84,8 @@ def test_the_command_trains(tmp_path, kind):
         ({"WORLD_SIZE": "4", "RANK": "x"}, ["devices=2", "nodes=2"], "variable RANK is 'x'"),
         ({"WORLD_SIZE": "2", "RANK": "x"}, ["devices=2"], "variable RANK is 'x'"),
         ({"WORLD_SIZE": "2", "LOCAL_RANK": "1.5"}, ["devices=2"], "variable LOCAL_RANK is '1.5'"),
-        ({"SLURM_NTASKS": "4"}, ["devices=2"], r"train.devices is 2 on 1 nodes, .* SLURM"),
-        ({**SLURM, "SLURM_NTASKS_PER_NODE": "4"}, ["devices=2"], "train.devices is 2 on 1 nodes"),
+        ({"SLURM_NTASKS": "4"}, ["devices=2"], r"train.devices is 2 on 1 node, .* SLURM"),
+        ({**SLURM, "SLURM_NTASKS_PER_NODE": "4"}, ["devices=2"], "train.devices is 2 on 1 node,"),
     ],
 )
 def test_what_is_wrong_is_named(set_to, variables, sets, message):

@@ -242,7 +242,7 @@ def test_finished_begun_and_foreign_folders(tmp_path, monkeypatch, capsys):
         (["select=best", "validation=0"], "no validation images: data.validation is 0; allowed is"),
         (["select=best", "validation=1e-3"], "no class has enough for 0.001 of them; allowed is"),
         (["batch_size=2000", "last_batch=drop"], "no batch of 2000"),
-        (["data.mean=[0.5,0.5]", "data.std=[1,1]"], "digits has 1 channels"),
+        (["data.mean=[0.5,0.5]", "data.std=[1,1]"], "digits has 1 channel$"),
         (["accelerator=cuda"], "no CUDA device is available"),
         (["sync_batchnorm=true"], "needs CUDA devices"),
         (["randaugment_ops=99", "policy=randaugment"], "augment.randaugment_ops is 99"),
