@@ -54,7 +54,13 @@ def level_grids(
 
 def dense_kernel(operator: Conv) -> NDArray[np.float64]:
     """The weight as (c, c, k, ...) in double precision, groups written out as blocks of zeros;
-    ValueError for complex ones."""
+    ValueError for complex ones, for ones without numbers (of the device ``meta``) and for ones that
+    are not finite."""
+    if operator.weight.is_meta:
+        raise ValueError(
+            "the weights of A are on the device meta, where they have no numbers: make the network"
+            " on another device, and give it its weights, before it is started"
+        )
     if operator.weight.is_complex():
         raise ValueError(
             f"the weights of A are {operator.weight.dtype}, and spectra are of real ones: start a"
@@ -64,6 +70,11 @@ def dense_kernel(operator: Conv) -> NDArray[np.float64]:
         with torch.no_grad():
             operator(operator.weight.new_zeros(1, operator.in_channels, *operator.kernel_size))
     weight = operator.weight.detach().double().cpu().numpy()
+    if not np.isfinite(weight).all():
+        raise ValueError(
+            "the weights of A are not all finite, as after a training that diverged: start A anew,"
+            " as operator='random' does"
+        )
     channels, width = weight.shape[:2]
     rows = np.arange(channels)[:, None]
     dense = np.zeros((channels, operator.in_channels, *weight.shape[2:]))

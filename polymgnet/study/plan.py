@@ -354,6 +354,8 @@ def _grid(path: Path, data: Mapping[str, Any]) -> dict[str, list[Any]]:
         if not listed:
             raise _wrong(path, f"grid {key} is an empty list, needs at least one value")
         names = [str(_labelled(value)[0]) for value in listed]
+        if broken := [name for name in names if len(name.splitlines()) > 1]:
+            raise _wrong(path, f"grid {key} has {broken[0]!r}; a label is one line")
         if twice := [name for name in names if names.count(name) > 1]:
             raise _wrong(
                 path,

@@ -35,6 +35,10 @@ WRONG = {
         'init = [{label = "a", width = 2}, {label = "a", width = 4}]',
         "grid init has a twice; every value, and every label, must differ",
     ),
+    "label of two lines": (
+        'config = "q2"\nout = "x"\n[grid]\ninit = [{label = "a\\nb", width = 2}]',
+        r"grid init has 'a\nb'; a label is one line",
+    ),
     "no labels": (
         'config = "q2"\nout = "x"\n[grid]\nshape = [{width = 2}, {levels = 2}]',
         "grid shape has 2 twice; every value, and every label, must differ",

@@ -1,5 +1,6 @@
 """Starts of the operators A: their exact spectra, and what each start promises of it."""
 
+import math
 import threading
 from contextlib import nullcontext
 
@@ -301,3 +302,27 @@ def test_a_polynomial_is_taken_to_a_level_relative_to_b():
         q.roots, level.radius * derive("chebyshev", 3, (0.25, 1.0)).roots, rtol=1e-12
     )
     assert q.operator.kind == "level"
+
+
+def test_weights_without_numbers_are_refused():
+    """A network on the device meta; torch said "Cannot copy out of meta tensor"."""
+    with torch.device("meta"):
+        model = nets.create_model("q2", width=2, levels=2)
+        block = nets.PolynomialBlock(2)
+    for start in (lambda: nets.initialise(model, size=(8, 8)), lambda: block.start((8, 8))):
+        with pytest.raises(ValueError, match="device meta, where they have no numbers"):
+            start()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_told_unless_they_are_drawn_anew(value):
+    """Of a training that diverged; ARPACK spoke of its workspace."""
+    model = nets.create_model("q2", width=2, levels=2)
+    block = nets.PolynomialBlock(2)
+    for level in (model.levels[1], block.level):
+        torch.nn.init.constant_(level.A.weight, value)
+    with pytest.raises(ValueError, match="weights of A are not all finite"):
+        nets.initialise(model, operator="keep", size=(8, 8))
+    with pytest.raises(ValueError, match="weights of A are not all finite"):
+        block(torch.ones(2, 2, 8, 8))
+    assert nets.initialise(model, size=(8, 8)).levels[1].radius < 2  # a disc of about 0.6
