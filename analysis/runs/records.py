@@ -193,7 +193,8 @@ def read_metrics(run: str | os.PathLike[str]) -> pd.DataFrame:
         raise ValueError(
             f"{path}: the last row is cut off or an epoch is no number; the file is truncated"
         )
-    if words := [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]:
+    words = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
+    if words and len(frame):  # columns without rows have no type
         raise ValueError(f"{path}: the column {words[0]!r} has an entry that is no number")
     return frame
 

@@ -54,8 +54,9 @@ def train(
             "--from RUN|FILE|NAME",
             "Fine-tune: start from the weights of a run, of a model.safetensors or, as q2-digits,"
             " of the package, where shapes agree; the last layer is drawn anew for other classes."
-            " Without --config the configuration is that of the run, or beside the file; else q2's,"
-            " with the network of the weights; take a smaller rate, such as --set lr=0.02.",
+            " Without --config the configuration is that of the run, beside the file, or of the"
+            " package's weights; else q2's, with the network of the weights; take a smaller rate"
+            " then, such as --set lr=0.02.",
         ),
     ] = None,
     resume: Annotated[
@@ -112,7 +113,7 @@ def train(
         if config is None and before.is_file():
             config = str(before)
         elif config is None:
-            sets = [*_network_of(source), *sets]
+            config, sets = _recipe_of(source), [*_network_of(source), *sets]
     said = config is not None or data is not None or source is not None
     checked = _resumed(out, config, sets, said=said) if resume else None
     checked = checked or nets.load_config(config or "q2", sets)
@@ -184,6 +185,13 @@ def _shipped(source: str) -> str:
             f" {', '.join(files)}"
         )
     return files[source]
+
+
+def _recipe_of(file: str) -> str | None:
+    """The recipe by which weights of the package were trained, if their card names one."""
+    from nets.models.pretrained import list_pretrained
+
+    return next((p.card.get("recipe") for p in list_pretrained() if str(p.file) == file), None)
 
 
 def _network_of(file: str) -> list[str]:

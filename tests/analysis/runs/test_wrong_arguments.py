@@ -67,3 +67,5 @@ def test_metrics_that_are_no_numbers(run, text):
 def test_losses_that_are_not_finite_or_missing_are_numbers(run):
     (run / "metrics.csv").write_text("epoch,train_loss,val_loss\n1,nan,\n2,inf,\n")
     assert read_metrics(run)["train_loss"].tolist()[1] == float("inf")
+    (run / "metrics.csv").write_text("epoch,train_loss\n")  # of no epoch yet
+    assert read_metrics(run).empty
