@@ -4,12 +4,14 @@ its boundary, scales that its rows or its unknowns have of their own. Each is on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from mgtheory.multigrid.coarse import DENSE
 from mgtheory.multigrid.ends import Kinds
 from mgtheory.multigrid.level import Level
 from mgtheory.problems.grids import Boundary, Shape
@@ -21,6 +23,7 @@ from mgtheory.spectra.symmetry import (
     ROUNDING,
     advice_said,
     difference_said,
+    is_symmetric,
     row_maxima,
     symmetric_rows,
 )
@@ -222,6 +225,23 @@ def about_winds(level: Level) -> str:
                 " upwind differences; krylov='gmres' may converge, slowly"
             )
     return ""
+
+
+def about_indefiniteness(levels: Sequence[Level]) -> str:
+    """If a bare A is symmetric and its coarsest Galerkin product c P^T A P has eigenvalues of
+    another sign than its diagonal, so that A has as many. Else empty."""
+    finest, coarsest = levels[0], levels[-1]
+    A = coarsest.A if finest.A.diagonal().real.sum() > 0.0 else -coarsest.A
+    known = finest.problem is None and finest.symmetric and coarsest.size <= DENSE
+    if not (known and is_symmetric(A)):
+        return ""
+    values = np.linalg.eigvalsh(A.toarray())
+    if not (below := np.count_nonzero(values < -ROUNDING * np.abs(values).max())):
+        return ""
+    return (
+        f"A is indefinite: of {values.size} eigenvalues on the coarsest grid {below} are of"
+        " the other sign, as of a wave, which cycles amplify; krylov='gmres' may converge"
+    )
 
 
 def about_empty_rows(A: sp.csr_array, b: NDArray[Any]) -> str:

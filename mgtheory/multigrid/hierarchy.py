@@ -44,7 +44,12 @@ from mgtheory._html import html_table
 from mgtheory.multigrid.aggregates import Aggregates
 from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
-from mgtheory.multigrid.doubts import about_empty_rows, about_penalties, about_winds
+from mgtheory.multigrid.doubts import (
+    about_empty_rows,
+    about_indefiniteness,
+    about_penalties,
+    about_winds,
+)
 from mgtheory.multigrid.given import Given, same_matrix
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.loop import Plan, Stop, norm
@@ -231,7 +236,7 @@ class Hierarchy(GridHierarchy):
             said.append(about_empty_rows(A, np.asarray(b) * stop.unit))
         left = found.residual_norms[-1] / stop.unit
         if not found.converged:
-            said.append(about_winds(self.levels[0]))
+            said += [about_winds(self.levels[0]), about_indefiniteness(self.levels)]
         if found.reason in (Reason.STAGNATED, Reason.DIVERGED) and np.isfinite(left):
             floor = rounding_floor(A, found.x)
             if left <= 100 * floor:  # else x is so large because cycles amplify

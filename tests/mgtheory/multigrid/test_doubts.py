@@ -2,14 +2,16 @@
 tested in test_matrices."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from mgtheory import Hierarchy, poisson, solve
-from mgtheory.multigrid.doubts import row_scales
+from mgtheory.multigrid.doubts import about_indefiniteness, row_scales
 from mgtheory.multigrid.ends import kinds_of_ends
+from mgtheory.multigrid.krylov import krylov
 from mgtheory.multigrid.level import Level
 from mgtheory.problems import create
 from mgtheory.problems.grids import Ends
@@ -345,3 +347,19 @@ def test_an_empty_row_with_a_right_hand_side_is_said():
     left = b - A @ solution.x
     left[40] = 0.0
     assert np.linalg.norm(left) < 1e-2
+
+
+def test_an_indefinite_matrix_is_told_so_and_gmres_solves_it():
+    """By Sylvester's law P^T A P has no more negative eigenvalues than A; -Laplace has the smallest
+    one 2 pi^2."""
+    for shift in (19.0, 100.0):
+        A = sp.csr_array(poisson((33, 33)).A - shift * sp.eye_array(33**2))
+        hierarchy = Hierarchy.build(A, shape=(33, 33))
+        b = A @ np.random.default_rng(1).standard_normal(33**2)
+        solution = hierarchy.solve(b, maxiter=30)
+        found = about_indefiniteness(hierarchy.levels)
+        assert solution.converged == (shift == 19.0) == (found == "")
+        assert found in solution.message
+    (count,) = re.findall(r"coarsest grid (\d+) are", found)
+    assert 0 < int(count) <= np.count_nonzero(np.linalg.eigvalsh(A.toarray()) < 0.0)
+    assert krylov(hierarchy, A, b, method="gmres").converged
