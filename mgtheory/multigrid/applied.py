@@ -71,7 +71,7 @@ def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
 def smoothing(schedule: Schedule, level: Any) -> Smoothing:
     """What a schedule becomes on a level. By default, where A is not symmetric, it is the GMRES
     polynomial of the level, unless that has none, as of a complex A."""
-    if schedule.by_default and not (level.symmetric and level.finest.symmetric):
+    if schedule.by_default and not (level.self_adjoint and level.finest.self_adjoint):
         with suppress(ValueError):
             return cast(Smoothing, set_up(schedule.unsymmetric(level), level))
     described, own = schedule.on(level)
@@ -89,7 +89,7 @@ def smoothing(schedule: Schedule, level: Any) -> Smoothing:
 
 def asymmetry(level: Any, family: str) -> str:
     """A sentence if a family for real intervals meets a matrix whose spectrum need not be real."""
-    if level.index or level.symmetric:
+    if level.index or level.self_adjoint:
         return ""
     one = "harmonic_ritz of degree 3 takes any"
     if np.iscomplexobj(level.A.data):

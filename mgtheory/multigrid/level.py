@@ -30,7 +30,7 @@ from mgtheory.problems.tensorform import TensorForm
 from mgtheory.smoothers import GaussSeidel
 from mgtheory.spectra.bounds import fixed_values, largest_eigenvalue, quick_ritz
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
-from mgtheory.spectra.symmetry import EXACT, NEARLY, ROUNDED, asymmetry
+from mgtheory.spectra.symmetry import EXACT, NEARLY, ROUNDED, asymmetry, is_symmetric
 
 MAX_DIAGONALS = 27
 # a matrix is stored by diagonals if that stores at most this many numbers per non-zero
@@ -238,6 +238,23 @@ class Level:
         )
 
     @cached_property
+    def self_adjoint(self) -> bool:
+        """Whether A is symmetric but for couplings to rows that fix values: A has the eigenvalues
+        that it has without them."""
+        return self.symmetric or (self._one_way and is_symmetric(self._uncoupled(self.balanced)))
+
+    @cached_property
+    def _one_way(self) -> bool:
+        """Whether rows of a bare A that fix values may be such that others still couple to."""
+        bare = self.index == 0 and self.problem is None
+        return bare and not self.symmetric and bool(self.fixed.any())
+
+    def _uncoupled(self, S: sp.csr_array) -> sp.csr_array:
+        """S without the couplings of other rows to those that fix values."""
+        kept = sp.diags_array(1.0 * ~self.fixed)
+        return sp.csr_array(kept @ S @ kept + sp.diags_array(S.diagonal() * self.fixed))
+
+    @cached_property
     def asymmetry(self) -> float:
         """Of A itself; 0 where it surely is: constant stencils with a tensor form are even."""
         exact = self.exact
@@ -341,6 +358,8 @@ class Level:
             if self.scales is not None:  # B A has the eigenvalues of B W^-2 W A W
                 S, size = self.in_phase, 1.0 if scaled_B is None else np.abs(scaled_B)
                 scaled_B = size / self.scales**2
+            if self._one_way:
+                S = self._uncoupled(S)
             a, b = matrix_interval(S, self.shape, self.axes, scaled_B)
             a = a if self.damped is None else self.damped * b
             if B is None and self.A.diagonal().real.max() < 0.0:  # b bounds the size alone
@@ -385,7 +404,7 @@ class Level:
         """The record for `derive`, which takes a level too, by default with the B that a smoother
         takes: gamma and its bound belong to a symmetric A."""
         found = self.record(self.inverse_diagonal(scaling))
-        return replace(found, positive=found.positive and self.symmetric)
+        return replace(found, positive=found.positive and self.self_adjoint)
 
     def growth(self, scaling: str) -> float:
         """The largest eigenvalue of BA here over that on the finest level, by estimates of one

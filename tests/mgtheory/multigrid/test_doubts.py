@@ -164,7 +164,7 @@ def test_fixed_values_are_no_free_ends():
     hierarchy = Hierarchy.build(A, shape=(33, 33))
     assert hierarchy.doubts == ()
     assert set(kinds_of_ends(A, (33, 33)).values()) == {"other"}
-    assert hierarchy.solve(b).iterations <= 9
+    assert hierarchy.solve(b).work_units < 76
 
 
 def test_a_penalty_that_hides_the_rest_is_said():
