@@ -315,7 +315,8 @@ class Level:
         return None if self.problem is None else self.problem.nullspace
 
     def inverse_diagonal(self, scaling: str) -> NDArray[Any] | None:
-        """B: None for the identity, or 1/diag(A), shape (n,); "auto" as `choose_scaling` says.
+        """B: None for the identity, or 1/diag(A), shape (n,); "auto" as `choose_scaling` says, and
+        the diagonal where the unknowns have scales: it may be 1, those of coarse grids vary.
 
         Raises
         ------
@@ -323,7 +324,8 @@ class Level:
             If the diagonal is wanted and has a zero.
         """
         constant = self.stencil is not None
-        if choose_scaling(scaling, constant, self.operator.diagonal) == "identity":
+        asked = "diagonal" if scaling == "auto" and self.scales is not None else scaling
+        if choose_scaling(asked, constant, self.operator.diagonal) == "identity":
             return None
         diagonal = self.operator.diagonal()
         if not np.all(diagonal):  # an empty row, as of a node without edges, takes any number
