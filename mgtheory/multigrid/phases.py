@@ -25,9 +25,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from mgtheory.multigrid.scales import alike
 from mgtheory.problems.grids import Ends, Shape, coordinates, mesh_width
 from mgtheory.spectra.bounds import entries
-from mgtheory.spectra.symmetry import EXACT, ROUNDED
+from mgtheory.spectra.symmetry import EXACT, ROUNDED, is_symmetric, row_maxima
 
 Indices = NDArray[np.intp]
 # of the coupling to the next line, of three: less between opposite ends, and of the other sign, is
@@ -63,18 +64,21 @@ class Phases:
         # rows that fix a value, to which others may still couple
         alone = sp.diags_array(1.0 * (np.diff(off.indptr) == 0))
         off = sp.csr_array(off + alone @ off.conj().T)
-        rounding = ROUNDED * float(np.abs(off.data).max())
-        if np.abs(off.data.imag).max() <= rounding:
+        # each coupling beside the largest of its unknowns, whose scales may vary
+        largest = row_maxima(off)
+        unit = np.where(largest > 0.0, largest, 1.0) ** -0.5
+        off = alike(off, unit)
+        if np.abs(off.data.imag).max() <= ROUNDED:
             return cls._of_signs(A, shape)
-        if abs(off - off.conj().T).max() > rounding:
+        if not is_symmetric(off):
             return None
-        sign = -1.0 if A.diagonal().real.sum() < 0.0 else 1.0
+        balanced, sign = alike(A, unit), -1.0 if A.diagonal().real.sum() < 0.0 else 1.0
         steps, around, coupled = np.zeros((len(shape), *shape)), [], []
         for j, n in enumerate(shape):
-            unit = np.eye(len(shape), dtype=int)[j]
-            seam = entries(off, shape, (1 - n) * unit) * (n > 2)
-            found = entries(off, shape, unit) + seam
-            coupled.append(np.abs(found) > rounding)
+            step = np.eye(len(shape), dtype=int)[j]
+            seam = entries(off, shape, (1 - n) * step) * (n > 2)
+            found = entries(off, shape, step) + seam
+            coupled.append(np.abs(found) > ROUNDED)
             steps[j] = np.where(coupled[j], np.angle(-sign * found), 0.0)
             around.append(bool(seam.any()))
 
@@ -85,7 +89,7 @@ class Phases:
             return cls(steps + half, tuple(around))
 
         def energy(one: Phases) -> float:
-            return sign * float(one.without(A).sum())
+            return sign * float(one.without(balanced).sum())
 
         return min(map(turned, itertools.product((False, True), repeat=len(shape))), key=energy)
 
