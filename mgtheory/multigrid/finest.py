@@ -29,6 +29,7 @@ from mgtheory.multigrid.ends import (
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
 from mgtheory.multigrid.phases import Phases
+from mgtheory.multigrid.scales import beside_fixed
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.symbols import complex_symbols
@@ -110,17 +111,16 @@ def _look_at_ends(level: Level, named: Boundary | None) -> None:
 
 def _scales(level: Level, given: Given, search: Search | None) -> NDArray[np.float64] | None:
     """Those of the unknowns, as `mgtheory.multigrid.scales` has them: given, or found where A is
-    Hermitian but for rows that fix values; those of lines of such rows are 1."""
+    Hermitian but for rows that fix values; those of lines of such rows with the
+    least couplings."""
     if given.scales is not None:
         return given.scales
     if (inside := level.inside) is not None:
         if inside.scales is None:
             return None
-        scales = np.ones(level.shape)
-        scales[inside_of_fixed_lines(level.balanced, level.shape)] = inside.scales.reshape(
-            inside.shape
-        )
-        return scales.reshape(-1)
+        part = np.zeros(level.shape, dtype=bool)
+        part[inside_of_fixed_lines(level.balanced, level.shape)] = True
+        return beside_fixed(level.balanced, inside.scales, ~part.reshape(-1))
     if search is None or np.iscomplexobj(level.in_phase.data):
         return None
     one_way = level.fixed if not level.symmetric else np.zeros(level.size, dtype=bool)

@@ -90,7 +90,7 @@ def _of_symmetric(
     w = diagonal**-0.5
     if not is_symmetric(A) or np.maximum(alike(A, w).data, 0.0).sum() > POSITIVE * w.size:
         return None
-    w = min(np.ones_like(w), w, key=lambda v: _balance(alike(A, v))[0])
+    w = min(np.ones_like(w), w, key=lambda v: _negative(alike(A, v)))
     cycle, unit = None, w
     for _ in range(ROUNDS):
         S = alike(A, w)
@@ -117,6 +117,19 @@ def _of_symmetric(
 def _in_units(cycle: Cycle, w: Vector, r: Vector) -> Vector:
     """A cycle for A as one for W A W."""
     return cycle(r / w) / w
+
+
+def beside_fixed(A: sp.csr_array, w: Vector, fixed: NDArray[np.bool_]) -> Vector:
+    """w of the others, and of the rows that fix a value such that in W A W their couplings both
+    ways, beside the diagonals, are equal; 1 where they are not both ways."""
+    D, sizes = np.abs(A.diagonal()), abs(A)
+    here = sizes[fixed][:, ~fixed] @ w / D[fixed]
+    there = sizes[~fixed][:, fixed].T @ (1.0 / (D[~fixed] * w))
+    both = (here > 0.0) & (there > 0.0)
+    found = np.ones(fixed.size)
+    found[~fixed] = w
+    found[fixed] = np.sqrt(np.divide(here, there, out=np.ones_like(here), where=both))
+    return found
 
 
 def alike(A: sp.csr_array, w: Vector) -> sp.csr_array:

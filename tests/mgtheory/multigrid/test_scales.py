@@ -148,6 +148,25 @@ def test_rows_that_fix_values(name, kind):
     assert solved(unit(penalty), (33, 33))[1].factor < 0.12
 
 
+@pytest.mark.parametrize("penalty", [1e6, 1e10])
+@pytest.mark.parametrize("spread", [1.0, 4.0])
+def test_penalties_on_lines_at_the_ends(penalty, spread):
+    """They are in units of their own too: beside others the smoother took their couplings for
+    large, and a cycle left 0.73 to 0.99."""
+    A = create("jump2d", 33, boundary="neumann").A
+    lines = (np.arange(33**2) % 33 == 0) | (np.arange(33**2) < 33)
+    fixed = sp.csr_array(A + penalty * abs(A).max() * sp.diags_array(1.0 * lines))
+    assert solved(scaled(fixed, random_units(33**2) ** spread), (33, 33))[1].factor < 0.05
+
+
+def test_the_unit_of_the_matrix_plays_no_part():
+    A = scaled(create("jump2d", 33).A, random_units(33**2))
+    expected = Coarsening.of(*given(A)).given.scales
+    for factor in (1e-8, -1e-8, 1e8):
+        found = Coarsening.of(*given(factor * A)).given.scales
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
 def test_parts_that_nothing_joins():
     A = create("jump2d", 33, boundary="neumann").A
     two = sp.csr_array(sp.block_diag([A, A]))
