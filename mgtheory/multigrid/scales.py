@@ -34,8 +34,11 @@ Cycle = Callable[[Vector], Vector]
 # negative sums of rows beside their diagonal: from where on scales are looked for, and up to where
 # they are known well enough
 NEEDED, ENOUGH = 0.05, 1e-5
-POSITIVE = 1.1  # positive entries in a row beside its diagonal, in the mean, which itself is one
+# positive entries in a row beside its diagonal, in the mean, which itself is one: 1.3 of bilinear
+# elements that are stretched by three; 1.5 of a biharmonic A, which is no M-matrix
+POSITIVE = 1.4
 CLEARLY = 10.0  # by which positive sums exceed negative ones in a regular matrix
+MOST = 0.9  # of the unknowns, in which v must be positive
 PART = 0.25  # of the first negative sums, beyond which w is no good
 ROUNDS = 8
 # eps, at least and at most, in between a tenth of the largest negative sum
@@ -91,14 +94,16 @@ def _of_symmetric(
     if not is_symmetric(A) or np.maximum(alike(A, w).data, 0.0).sum() > POSITIVE * w.size:
         return None
     w = min(np.ones_like(w), w, key=lambda v: _negative(alike(A, v)))
-    cycle, unit = None, w
+    cycle, unit, last = None, w, np.inf
     for _ in range(ROUNDS):
         S = alike(A, w)
         D, most, (negative, positive) = S.diagonal(), _negative(S), _balance(S)
         known = most <= ENOUGH
-        # in a singular matrix, of which w leaves nothing at last, they are equal
-        if known and (positive > CLEARLY * negative or np.abs(_sums(S)).max() <= rounding):
+        # in a singular matrix, of which w leaves nothing but rounding at last, they are equal
+        ended = np.abs(_sums(S)).max() <= rounding or most > 0.5 * last
+        if known and (positive > CLEARLY * negative or ended):
             break
+        last = most
         shift = np.clip(0.1 * most, max(SHIFT[0], rounding), SHIFT[1])
         shifted = sp.csr_array(S + sp.diags_array(shift * D))
         if cycle is None:
@@ -107,7 +112,7 @@ def _of_symmetric(
         steps, tol = FINE if known else STEPS
         v, left = sla.cg(shifted, D, M=M, rtol=tol, maxiter=steps)
         cycle = None if left else cycle  # of a better w it is faster
-        if not np.mean(v) > 0.0 or np.mean(v > 0.0) < 0.5:
+        if not np.mean(v) > 0.0 or np.mean(v > 0.0) < MOST:
             return None
         w = w * np.maximum(v / np.mean(v), LEAST)
     good = _negative(alike(A, w)) <= PART * first and np.ptp(np.log10(w)) < FARTHEST

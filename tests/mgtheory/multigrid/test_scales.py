@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from mgtheory import Hierarchy, derive, poisson
+from mgtheory.multigrid import scales
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.krylov import krylov
 from mgtheory.multigrid.options import Options
@@ -26,6 +27,16 @@ def unit(A):
 
 def random_units(n, seed=0):
     return np.exp(np.random.default_rng(seed).uniform(-1.0, 1.0, n))
+
+
+def fluxes(k):
+    """Finite volumes of -div(k grad u), walls around them."""
+    places, A = np.arange(k.size).reshape(k.shape), sp.csr_array((k.size, k.size))
+    for j in (0, 1):
+        x, y = np.moveaxis(places, j, 0)[:-1].reshape(-1), np.moveaxis(places, j, 0)[1:].reshape(-1)
+        c = 2.0 / (1.0 / k.reshape(-1)[x] + 1.0 / k.reshape(-1)[y])
+        A = A - sp.csr_array((np.r_[c, c], (np.r_[x, y], np.r_[y, x])), shape=A.shape)
+    return sp.csr_array(A - sp.diags_array(A.sum(axis=1)))
 
 
 def solved(A, shape, **options):
@@ -165,6 +176,58 @@ def test_the_unit_of_the_matrix_plays_no_part():
     for factor in (1e-8, -1e-8, 1e8):
         found = Coarsening.of(*given(factor * A)).given.scales
         np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_units_that_are_far_apart():
+    """The search begins with a unit diagonal, whose sums are never far below 0; with 1, it did not
+    reach the nullspace of a log-normal coefficient."""
+    k = np.exp(2.5 * np.random.default_rng(1).standard_normal((32, 32)))
+    A = fluxes(k)
+    d = 10.0 ** (2.0 * (np.arange(32**2) % 3))
+    hierarchy, solution = solved(scaled(A, d), (32, 32))
+    assert hierarchy.nullspace is not None
+    assert solution.factor < solved(A, (32, 32))[1].factor + 0.05
+
+
+@pytest.mark.parametrize("boundary", ["neumann", "periodic"])
+def test_bilinear_elements_that_are_stretched(boundary):
+    """Their couplings along an axis are positive; a cycle left 0.54 and 0.86."""
+    A = poisson((25, 45), stencil="q1", boundary=boundary).A
+    hierarchy, solution = solved(scaled(A, random_units(25 * 45)), (25, 45))
+    assert solution.factor < 0.06
+    assert hierarchy.nullspace is not None
+
+
+def test_what_a_system_makes_least_of_may_have_two_signs():
+    """Then there is no w > 0, and what is positive of it is none."""
+    K = np.array([[2.0, 1.0, -0.5], [1.0, 2.0, 1.0], [-0.5, 1.0, 2.0]])
+    jump = create("jump2d", 16).A
+    A = sp.kron(jump, sp.eye_array(3)) + 1e3 * sp.kron(sp.eye_array(256), K)
+    options = Options(shape=(16, 16, 3))
+    rule = Coarsening.of(
+        Given.of(scaled(A, np.exp(2.0 * np.sin(np.arange(768) / 60.0))), options), options
+    )
+    assert rule.given.scales is None
+
+
+def test_the_search_ends_where_it_gets_no_further(monkeypatch):
+    """Values that rows fix inside a singular matrix keep their sums: at most one round more than
+    without them."""
+    cycles = []
+    find = scales._of_symmetric
+    monkeypatch.setattr(
+        scales, "_of_symmetric", lambda A, of, r: find(A, lambda S: cycles.append(1) or of(S), r)
+    )
+    A, alone = create("jump2d", 33, boundary="neumann").A, np.arange(33**2) == 500
+    for kept in (sp.eye_array(33**2), sp.diags_array(1.0 * ~alone)):
+        loose = sp.csr_array(kept @ A @ kept)
+        loose = sp.csr_array(
+            loose - sp.diags_array(loose.sum(axis=1) - 1e6 * (1.0 - kept.diagonal()))
+        )
+        cycles.append(0)
+        Coarsening.of(*given(scaled(loose, random_units(33**2))))
+    without, beside = (np.diff([*np.flatnonzero(np.array(cycles) == 0), len(cycles)]) - 1).tolist()
+    assert 0 < beside <= without + 1
 
 
 def test_parts_that_nothing_joins():
