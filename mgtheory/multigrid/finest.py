@@ -29,11 +29,12 @@ from mgtheory.multigrid.ends import (
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
 from mgtheory.multigrid.phases import Phases
-from mgtheory.multigrid.scales import beside_fixed
+from mgtheory.multigrid.scales import alike, beside_fixed
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.symbols import complex_symbols
 from mgtheory.problems.tensorform import TensorForm, recognise
+from mgtheory.spectra.bounds import fixed_values
 
 Search = Callable[[sp.csr_array, Shape, NDArray[np.bool_]], NDArray[np.float64] | None]
 
@@ -111,8 +112,8 @@ def _look_at_ends(level: Level, named: Boundary | None) -> None:
 
 def _scales(level: Level, given: Given, search: Search | None) -> NDArray[np.float64] | None:
     """Those of the unknowns, as `mgtheory.multigrid.scales` has them: given, or found where A is
-    Hermitian but for rows that fix values; those of lines of such rows with the
-    least couplings."""
+    Hermitian but for rows that fix values; those of lines of such rows with the least
+    couplings."""
     if given.scales is not None:
         return given.scales
     if (inside := level.inside) is not None:
@@ -123,8 +124,11 @@ def _scales(level: Level, given: Given, search: Search | None) -> NDArray[np.flo
         return beside_fixed(level.balanced, inside.scales, ~part.reshape(-1))
     if search is None or np.iscomplexobj(level.in_phase.data):
         return None
-    one_way = level.fixed if not level.symmetric else np.zeros(level.size, dtype=bool)
-    return search(level.in_phase, level.shape, one_way)
+    S, one_way = level.in_phase, np.zeros(level.size, dtype=bool)
+    if not level.symmetric:  # beside a unit diagonal those of large units are none
+        diagonal = np.abs(S.diagonal())
+        one_way = fixed_values(alike(S, np.where(diagonal > 0.0, diagonal, 1.0) ** -0.5))
+    return search(S, level.shape, one_way)
 
 
 def _inside(level: Level, given: Given, search: Search | None) -> Level | None:

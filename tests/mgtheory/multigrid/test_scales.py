@@ -170,6 +170,15 @@ def test_penalties_on_lines_at_the_ends(penalty, spread):
     assert solved(scaled(fixed, random_units(33**2) ** spread), (33, 33))[1].factor < 0.05
 
 
+def test_an_unknown_of_a_large_unit_fixes_no_value():
+    """Beside its diagonal it has small couplings; taken for such a row it left 0.8."""
+    A, fixed = create("jump2d", 33, boundary="neumann").A, np.isin(np.arange(33**2), (0, 33**2 - 1))
+    rows = sp.csr_array((1.0 * ~fixed)[:, None] * A + sp.diags_array(1.0 * fixed))
+    hierarchy, solution = solved(scaled(rows, random_units(33**2) ** 2.3), (33, 33))
+    np.testing.assert_array_equal(hierarchy.levels[0].fixed, fixed)
+    assert solution.factor < 0.12
+
+
 def test_the_unit_of_the_matrix_plays_no_part():
     A = scaled(create("jump2d", 33).A, random_units(33**2))
     expected = Coarsening.of(*given(A)).given.scales
