@@ -40,7 +40,7 @@ POSITIVE = 1.4
 CLEARLY = 10.0  # by which positive sums exceed negative ones in a regular matrix
 MOST = 0.9  # of the unknowns, in which v must be positive
 PART = 0.25  # of the first negative sums, beyond which w is no good
-ROUNDS = 8
+ROUNDS = 12
 # eps, at least and at most, in between a tenth of the largest negative sum
 SHIFT = 1e-9, 1e-2
 # steps of cg and what they may leave, the second pair for a singular matrix
