@@ -231,7 +231,7 @@ def about_indefiniteness(levels: Sequence[Level]) -> str:
     """If a bare A is symmetric and its coarsest Galerkin product c P^T A P has eigenvalues of
     another sign than its diagonal, so that A has as many. Else empty."""
     finest, coarsest = levels[0], levels[-1]
-    A = coarsest.A if finest.A.diagonal().real.sum() > 0.0 else -coarsest.A
+    A = coarsest.A if np.mean(finest.A.diagonal().real, dtype=float) > 0.0 else -coarsest.A
     known = finest.problem is None and finest.symmetric and coarsest.size <= DENSE
     if not (known and is_symmetric(A)):
         return ""
