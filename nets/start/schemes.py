@@ -139,8 +139,8 @@ def _spectral(target: Target, n: int, rng: Rng) -> Drawn:
         real = _distinct(values.real, spectrum.accuracy * b)
         if real.size < n:
             raise ValueError(
-                f"spectral: the eigenvalues of A have {real.size} of different real parts, the"
-                f" level needs {counted(n, 'root')}"
+                f"spectral: the real parts of A's eigenvalues have {counted(real.size, 'value')},"
+                f" the level needs {counted(n, 'root')}"
             )
     if b == 0.0:
         raise ValueError("spectral: every eigenvalue of A is 0, no root can be taken from them")
