@@ -204,14 +204,14 @@ class _Iteration:
         own = max(self.target / self.inside[0] * (1.0 if gmres else 1e-4), LEAST)
         limits: dict[str, Any] = {"rtol": own, "maxiter": self.stop.maxiter, **extra}
         try:
-            A, r, N, unit = self.products.operator, self.residual, M.operator, 1.0
+            A, r, cycle, unit = self.products.operator, self.residual, M.operator, 1.0
             if rows is not None:
                 A, r = _row_by_row(A, rows), r / rows
             if method == "minres":
-                A, r, N, unit = _in_units(A, r, N)
+                A, r, cycle, unit = _in_units(A, r, cycle)
                 limits["rtol"] = LEAST
             limits["callback"] = lambda e: self._note(unit * e)
-            e = unit * getattr(sla, method)(A, r, M=N, **limits)[0]
+            e = unit * getattr(sla, method)(A, r, M=cycle, **limits)[0]
         except _Done as done:
             return np.asarray(done.args[0])
         except ValueError as error:
