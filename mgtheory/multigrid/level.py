@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.applied import smoothing
 from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.phases import Phases
-from mgtheory.multigrid.scales import alike
+from mgtheory.multigrid.scales import alike, uncoupled
 from mgtheory.multigrid.smoothings import Smoothing
 from mgtheory.problems.grids import Boundary, Ends, Shape
 from mgtheory.problems.problem import Problem
@@ -241,18 +241,14 @@ class Level:
     def self_adjoint(self) -> bool:
         """Whether A is symmetric but for couplings to rows that fix values: A has the eigenvalues
         that it has without them."""
-        return self.symmetric or (self._one_way and is_symmetric(self._uncoupled(self.balanced)))
+        one_way = self._one_way and is_symmetric(uncoupled(self.balanced, self.fixed))
+        return self.symmetric or one_way
 
     @cached_property
     def _one_way(self) -> bool:
         """Whether rows of a bare A that fix values may be such that others still couple to."""
         bare = self.index == 0 and self.problem is None
         return bare and not self.symmetric and bool(self.fixed.any())
-
-    def _uncoupled(self, S: sp.csr_array) -> sp.csr_array:
-        """S without the couplings of other rows to those that fix values."""
-        kept = sp.diags_array(1.0 * ~self.fixed)
-        return sp.csr_array(kept @ S @ kept + sp.diags_array(S.diagonal() * self.fixed))
 
     @cached_property
     def asymmetry(self) -> float:
@@ -361,7 +357,7 @@ class Level:
                 S, size = self.in_phase, 1.0 if scaled_B is None else np.abs(scaled_B)
                 scaled_B = size / self.scales**2
             if self._one_way:
-                S = self._uncoupled(S)
+                S = uncoupled(S, self.fixed)
             a, b = matrix_interval(S, self.shape, self.axes, scaled_B)
             a = a if self.damped is None else self.damped * b
             if B is None and self.A.diagonal().real.max() < 0.0:  # b bounds the size alone

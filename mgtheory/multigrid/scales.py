@@ -67,15 +67,13 @@ def unknown_scales(
     rounding, A = 8.0 * float(np.finfo(A.dtype).eps), A.astype(np.float64, copy=False)
     if not fixed.any():
         return _of_symmetric(A, cycle_of, rounding)
-    kept = sp.diags_array(1.0 * ~fixed)
-    inside = sp.csr_array(kept @ A @ kept)
-    S = sp.csr_array(inside + sp.diags_array(A.diagonal() * fixed))
+    S = uncoupled(A, fixed)
     w = _of_symmetric(S, cycle_of, rounding)
     if w is None:
         return None
     # the value that each of the others lacks in its sum, and what a fixed one is in their mean
-    towards = abs(sp.csr_array(kept @ A[:, fixed]))
-    lacking, whole = np.maximum(inside @ w, 0.0), towards.sum(axis=1)
+    towards = abs(sp.csr_array(sp.diags_array(1.0 * ~fixed) @ A[:, fixed]))
+    lacking, whole = np.maximum(S @ w, 0.0), towards.sum(axis=1)
     seen = np.divide(lacking, whole, out=np.zeros_like(whole), where=whole > 0.0)
     parts = towards.sum(axis=0)
     least = np.full_like(parts, LEAST * w[~fixed].min())
@@ -135,6 +133,13 @@ def beside_fixed(A: sp.csr_array, w: Vector, fixed: NDArray[np.bool_]) -> Vector
     found[~fixed] = w
     found[fixed] = np.sqrt(np.divide(here, there, out=np.ones_like(here), where=both))
     return found
+
+
+def uncoupled(A: sp.csr_array, fixed: NDArray[np.bool_]) -> sp.csr_array:
+    """A without the couplings between rows that fix a value and others: where they go one way
+    alone, it has the eigenvalues of A."""
+    kept = sp.diags_array(1.0 * ~fixed)
+    return sp.csr_array(kept @ A @ kept + sp.diags_array(A.diagonal() * fixed))
 
 
 def alike(A: sp.csr_array, w: Vector) -> sp.csr_array:

@@ -95,9 +95,9 @@ class Coarsening:
     @cached_property
     def finest(self) -> Level:
         """Level 0; a grid's, unless its transfers are the user's own or PyAMG's."""
-        grid, graph = self.transfers is None, self.options.coarsening == PYAMG
-        found = self.search and (grid or (graph and self.known is None))
-        return finest(self.given, grid=grid, search=self._scales if found else None)
+        graph, own = self.options.coarsening == PYAMG, self.options.transfers is not None
+        found = self.search and not own and self.known is None
+        return finest(self.given, grid=not (graph or own), search=self._scales if found else None)
 
     def _scales(
         self, S: sp.csr_array, shape: Shape, fixed: NDArray[np.bool_]
