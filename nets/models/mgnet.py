@@ -10,6 +10,7 @@ u))) + A_next u_next. [He, Xu 2019, arXiv 1901.10415] The placements are those o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -33,8 +34,8 @@ class MgNet(MultigridClassifier):
         ``level``: one B per level; ``step``: one per step.
     **options
         Of `LevelOptions`: placement, residual, kernel_size, groups, padding_mode, separable,
-        form; B has the
-        kernel size, groups and padding of A.
+        form; B has the kernel size, groups and padding of A, and with ``separable`` B and the
+        transfers are separable too.
 
     A single step on the last level is refused: there A has no effect on the output.
     """
@@ -64,4 +65,5 @@ class MgNet(MultigridClassifier):
             level.B = nn.ModuleList(corrections)
             levels.append(level)
         ends = {"in_channels": in_channels, "num_classes": num_classes}
-        super().__init__(levels, FullTransfer, kernel_size=common.kernel_size, **ends)
+        transfer = partial(FullTransfer, separable=common.separable)
+        super().__init__(levels, transfer, kernel_size=common.kernel_size, **ends)

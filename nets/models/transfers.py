@@ -3,8 +3,12 @@ the residual."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from nets.models.convolutions import SeparableConv
 
 
 class Transfer(nn.Module):
@@ -26,13 +30,17 @@ class Transfer(nn.Module):
 
 
 class FullTransfer(nn.Module):
-    """u <- relu(bn(Pi u)) and g <- relu(bn(R r)) to the next level, with full convolutions."""
+    """u <- relu(bn(Pi u)) and g <- relu(bn(R r)) to the next level, with convolutions that mix the
+    channels, dense or `separable`."""
 
-    def __init__(self, fine: int, coarse: int, *, kernel_size: int = 3) -> None:
+    def __init__(
+        self, fine: int, coarse: int, *, kernel_size: int = 3, separable: bool = False
+    ) -> None:
         super().__init__()
-        self.Pi = _halving(fine, coarse, kernel_size)
+        make = partial(SeparableConv, stride=2) if separable else _halving
+        self.Pi = make(fine, coarse, kernel_size)
         self.Pi_norm = nn.BatchNorm2d(coarse)
-        self.R = _halving(fine, coarse, kernel_size)
+        self.R = make(fine, coarse, kernel_size)
         self.R_norm = nn.BatchNorm2d(coarse)
 
     def forward(self, u: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:

@@ -85,6 +85,19 @@ def test_weights_and_operations_are_a_ninth():
     assert apart == 2 * 64 * (weights[0] - weights[1])  # one product with A, two for a multiply-add
 
 
+@pytest.mark.parametrize("name", ["mgnet", "resnet8"])
+def test_only_the_stem_is_dense(name):
+    """MgNet's B and transfers are separable with A, as all convolutions of a ResNet's blocks."""
+    model = nets.create_model(name, width=8, separable=True, in_channels=1)
+    convolutions = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    dense = [m for m in convolutions if m.kernel_size != (1, 1) and m.groups == 1]
+    assert dense == [model.stem]
+    if name == "mgnet":
+        c, levels = 8, len(model.multigrid_levels)
+        separable = sum(m.weight.numel() for m in convolutions if m is not model.stem)
+        assert separable == (2 * levels + 2 * (levels - 1)) * (c**2 + 9 * c)  # A, B; Pi, R
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_a_laplacian_of_each_channel(scale):
     """Without its random part the eigenvalues are the Laplacian's, as often as there are
