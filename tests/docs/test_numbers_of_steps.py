@@ -160,3 +160,30 @@ def test_the_theory_of_symmetric_pairs():
     assert_said("docs/theory.md", bare, [best("g4", NOBN), best(COMPLEX, NOBN)])
     for model in ("g4", COMPLEX):
         assert_said("docs/theory.md", "both come to {0:.3f}", [best(model, "regular")])
+
+
+def spans(study, measure, names):
+    """The least and the largest mean of these networks."""
+    means = [mean(study, measure, m=name) for name in names]
+    return min(means), max(means)
+
+
+def test_degrees():
+    page, small, photographs = "docs/evidence.md", "degree-digits", "degree-cifar16"
+    losses = [mean(small, "train_loss", m=name) for name in ("q2", "q4", "q8", "q16")]
+    assert_said(page, "linear steps {:.3f} (q2), {:.3f} (q4), {:.3f} (q8), {:.3f} (q16)", losses)
+    high = [mean(small, "train_loss", m=name) for name in ("p8", "g8")]
+    assert_said(page, "at equal degree (p8 {:.3f}, g8 {:.3f})", high)
+    linear, quadratic = ("q2", "q4", "q8", "q16", "p2", "p4", "p8"), ("g4", "g6", "g8")
+    for sentence, names in (
+        ("with a loss of {:.3f} to {:.3f} and {:.1f} to {:.1f} %, q8", linear),
+        ("quadratic steps, {:.3f} to {:.3f} and {:.1f} to {:.1f} %, behind", quadratic),
+    ):
+        measures = ("train_loss", "test_accuracy")
+        numbers = [x for measure in measures for x in spans(photographs, measure, names)]
+        assert_said(page, sentence, numbers)
+    less = difference(photographs, {"m": "q2"}, {"m": "q8"})
+    assert_said(page, "q8 with {:.1f} points less than q2 ({:.1f} to {:.1f} by itself)", less)
+    pair = difference(photographs, {"m": "g8"}, {"m": "q8"}, "train_loss")
+    assert_said(page, "g8 by {:.3f} behind q8 ({:.3f} to {:.3f}, p = 0.002 after Holm)", pair)
+    assert 9 * pair[-1] < 0.0025  # the smallest of nine, times their number
