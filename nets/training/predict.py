@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mgtheory._checks import check_unmasked
+from mgtheory._checks import check_kind, check_shape, check_unmasked
 from mgtheory._files import write_atomically
 from nets.data.augment import normalise
-from nets.data.folders import decode, pixels
+from nets.data.folders import pixels
+from nets.data.pictures import pictures
 from nets.data.sources import DataSet, load_data
 from nets.models.base import evaluating
 from nets.training.folder import load, read_config
@@ -33,6 +35,7 @@ PARTS = ("train", "validation", "test")
 BATCH = 1000  # images at a time
 MISTAKES = 20  # shown of the images that are classified wrongly
 TOP = 5  # of the highest scores
+LUMINANCE = 19595, 38470, 7471  # of red, green and blue, in parts of 65,536, as Pillow has them
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -124,7 +127,8 @@ class Classifier(nn.Module):
     classes
         Names, in the order of the scores.
     size
-        (height, width) that files and pictures are scaled and cut to; None takes them as they are.
+        (height, width), or one side of both, that files and pictures are scaled and cut to; None
+        takes them as they are.
 
     Examples
     --------
@@ -144,25 +148,29 @@ class Classifier(nn.Module):
         self,
         model: nn.Module,
         *,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: ArrayLike,
+        std: ArrayLike,
         classes: Sequence[str] = (),
-        size: tuple[int, int] | None = None,
+        size: int | tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
+        check_kind(model, nn.Module, "model", "a network, as create_model makes one")
+        self.mean, self.std = (tuple(map(float, np.ravel(given))) for given in (mean, std))
         finite = all(map(math.isfinite, (*self.mean, *self.std)))
-        if not 0 < len(mean) == len(std) or not finite or min(self.std) <= 0:
+        if not 0 < len(self.mean) == len(self.std) or not finite or min(self.std) <= 0:
             raise ValueError(
                 f"mean is {self.mean} and std {self.std}; both need a finite number for each"
                 " channel, std > 0"
             )
         self.model = model
+        if size is not None:
+            height, width = check_shape(size, "size", 2)
+            size = height, width
         self.classes, self.size = tuple(classes), size
 
     def forward(self, images: Tensor | ArrayLike) -> Tensor:
         """Scores (n, classes) of images (n, channels, height, width), bytes or floats in [0, 1]."""
-        weight = next(self.model.parameters())
+        weight = next(self.model.parameters(), torch.empty(0))
         x = _tensor(images).to(weight.device)
         if x.ndim != 4 or x.shape[1] != len(self.mean):
             allowed = f"(n, {len(self.mean)}, height, width)"
@@ -192,13 +200,14 @@ class Classifier(nn.Module):
             A path, a picture of Pillow, an array or tensor of one image, (channels, height, width)
             or (height, width, channels), where it is grey (height, width) too, or a list of these;
             or a batch (n, channels, height, width) or (n, height, width, channels). Bytes, or
-            floats in [0, 1]. Files and pictures are brought to `size`, and to the channels of the
-            network: grey ones are repeated, colours become their luminance.
+            floats in [0, 1]. The path of a folder, or of an archive, is that of all image files in
+            it, by name. Files and pictures are brought to `size`, and all to the channels of the
+            network: grey ones are repeated, three colours become their luminance.
 
         Raises
         ------
         ValueError, FileNotFoundError
-            Another shape or type, a file that is no image.
+            Another shape or type, a file that is no image, a folder without any.
         """
         return self._scores(images).softmax(1)
 
@@ -211,10 +220,11 @@ class Classifier(nn.Module):
         """What `probabilities` takes, as one batch (n, channels, height, width)."""
         channels = len(self.mean)
         if isinstance(images, str | Path):
-            read, _ = decode(str(images), Path(images).expanduser().read_bytes(), self.size)
-            return torch.from_numpy(_with_channels(read, channels))[None]
+            read = pictures(Path(images).expanduser(), self.size)
+            images = [Image.fromarray(one) for one in read.values()]
         if isinstance(images, Image.Image):
-            return torch.from_numpy(_with_channels(pixels(images, self.size), channels))[None]
+            picture = _tensor(np.atleast_3d(pixels(images, self.size)))
+            return _with_channels(picture.permute(2, 0, 1)[None].contiguous(), channels)
         several = isinstance(images, list | tuple) and images
         if several and not isinstance(images[0], list | tuple | int | float):
             parts = [self.batch(one) for one in images]
@@ -223,19 +233,20 @@ class Classifier(nn.Module):
                 raise ValueError(f"images of one list differ: {', '.join(kinds)}; give one kind")
             return torch.cat(parts)
         x = _tensor(images)
-        if x.ndim == 2 and channels == 1:
-            x = x[None]
+        if x.ndim == 2:
+            return _with_channels(x[None, None], channels)
         if x.ndim == 3:
             x = x[None]
-        if x.ndim == 4 and x.shape[1] != channels == x.shape[3]:
-            x = x.permute(0, 3, 1, 2)
-        if x.ndim != 4 or x.shape[1] != channels:
-            raise ValueError(
-                f"images have shape {tuple(np.shape(images))}; allowed are (n, {channels}, height,"
-                f" width), (n, height, width, {channels}), one of these images, a path, a picture,"
-                " or a list"
-            )
-        return x
+        known = (1, 3) if channels == 1 else (channels, 1)
+        for count, axis in product(known, (1, 3)) if x.ndim == 4 else ():
+            if x.shape[axis] == count:
+                return _with_channels(x.movedim(axis, 1), channels)
+        allowed = " or ".join(map(str, known))
+        raise ValueError(
+            f"images have shape {tuple(np.shape(images))}; allowed are (n, {allowed}, height,"
+            f" width), (n, height, width, {allowed}), one of these images, a path, a picture, or a"
+            " list"
+        )
 
     def extra_repr(self) -> str:
         """Moments and classes in one line."""
@@ -351,10 +362,7 @@ def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evalu
     loss, top5 = 0.0, 0
     taken, sure = list[NDArray[np.int64]](), list[NDArray[np.float64]]()
     for part_of in np.array_split(np.arange(len(chosen)), -(-len(chosen) // BATCH)):
-        images = data.images[chosen[part_of]]
-        if data.shape[0] > channels:
-            images = np.stack([_with_channels(one.transpose(1, 2, 0), channels) for one in images])
-        images = np.repeat(images, channels // images.shape[1], axis=1)
+        images = _with_channels(_tensor(data.images[chosen[part_of]]), channels)
         scores = classifier._scores(images).cpu()
         truth = torch.from_numpy(labels[part_of])
         loss += float(F.cross_entropy(scores.double(), truth, reduction="sum"))
@@ -391,18 +399,22 @@ def _tensor(images: Any) -> Tensor:
         return images
     check_unmasked(images, "images")
     array = np.asarray(images)
-    if array.dtype == object:
+    if array.dtype.kind not in "biuf":
         raise ValueError(f"images are {images!r:.60}, must be numbers, a path or a picture")
     return torch.as_tensor(array if array.flags.writeable else array.copy())
 
 
-def _with_channels(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """(H, W) or (H, W, 3) bytes as (channels, H, W): grey repeated, colour as its luminance."""
-    if picture.ndim == 3 and channels == 1:
-        picture = np.asarray(Image.fromarray(picture).convert("L"))
-    if picture.ndim == 2:
-        return np.repeat(picture[None], channels, axis=0)
-    return np.ascontiguousarray(picture.transpose(2, 0, 1))
+def _with_channels(x: Tensor, channels: int) -> Tensor:
+    """(n, 1, H, W), (n, 3, H, W) or (n, channels, H, W) with the channels of a network: grey
+    repeated, colour as its luminance [ITU-R BT.601], of bytes rounded as Pillow does."""
+    if x.shape[1] == 1:
+        return x.expand(-1, channels, -1, -1)
+    if channels > 1:
+        return x
+    real = x.to(torch.promote_types(x.dtype, torch.float32))  # exact for bytes
+    parts = real.new_tensor(LUMINANCE)[:, None, None] / 2**16
+    luminance = (real * parts).sum(1, keepdim=True)
+    return luminance if x.is_floating_point() else (luminance + 0.5).floor().to(x.dtype)
 
 
 def load_classifier(run: str | Path, **options: Any) -> Classifier:

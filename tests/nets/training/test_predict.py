@@ -4,6 +4,7 @@ definition, refusals in one line."""
 import copy
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -157,8 +158,55 @@ def test_every_form_of_an_image(colours, tmp_path):
     torch.testing.assert_close(colours.probabilities(grey), colours.probabilities(repeated))
     with pytest.raises(ValueError, match=r"images of one list differ: \(3, 8, 6\) .*\(3, 4, 6\)"):
         colours.predict([first, first[:4]])
-    with pytest.raises(ValueError, match=r"shape \(8, 6\); allowed are \(n, 3, height, width\)"):
-        colours.predict(first[..., 0])
+    alpha = np.dstack([first, first[..., :1]])
+    with pytest.raises(ValueError, match=r"shape \(8, 6, 4\); allowed are \(n, 3 or 1, height"):
+        colours.predict(alpha)
+
+
+def test_arrays_are_brought_to_the_channels_of_the_network_as_pictures_are(colours):
+    """All greys and random colours, to the byte of what Pillow makes of them."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 17, 3), dtype=np.uint8)
+    pixels[0].reshape(-1, 3)[:256] = np.arange(256)[:, None]
+    narrow = nets.Classifier(nets.create_model("q2", width=4, in_channels=1), mean=0.3, std=0.4)
+    pictures = [Image.fromarray(one) for one in pixels]
+    wanted = torch.from_numpy(np.stack([np.asarray(one.convert("L")) for one in pictures]))[:, None]
+    first = pixels.transpose(0, 3, 1, 2)
+    for given in (pictures, pixels, first, torch.from_numpy(first), list(pixels), list(first)):
+        assert torch.equal(narrow.batch(given), wanted)
+    exact = pixels / 255 @ [0.299, 0.587, 0.114]
+    for dtype in (np.float16, np.float32, np.float64):  # weights of 16 bits, values of 11 or more
+        found = narrow.batch((pixels / 255).astype(dtype))[:, 0].numpy()
+        assert np.abs(found - exact).max() < (1e-3 if dtype == np.float16 else 1e-5)
+        assert narrow.predict(np.ones((1, 8, 8, 3), dtype)).shape == (1,)  # white is 1, not above
+    grey = wanted[:, 0]
+    for given in (wanted, wanted.movedim(1, -1), list(grey), list(grey[:, None])):
+        assert torch.equal(colours.batch(given), wanted.expand(-1, 3, -1, -1))
+
+
+def test_a_folder_and_an_archive_are_their_images_by_name(colours, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 6, 3), dtype=np.uint8)
+    names = ("b.png", "a/z.png", "a/b/c.png")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name, one in zip(names, pixels, strict=True):
+            file = tmp_path / "all" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(one).save(file)
+            archive.write(file, name)
+    (tmp_path / "all" / "notes.txt").write_text("no image")
+    (tmp_path / "all" / ".hidden.png").write_bytes(b"")
+    wanted = colours.batch(pixels[[2, 1, 0]])
+    for given in (tmp_path / "all", str(tmp_path / "all.zip"), [tmp_path / "all"]):
+        assert torch.equal(colours.batch(given), wanted)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match=r"none holds no image; allowed are \.png"):
+        colours.predict(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="gone: No such file"):
+        colours.predict(tmp_path / "gone")
+
+
+def test_what_has_no_parameters_is_a_network_too():
+    flat = nets.Classifier(torch.nn.Flatten(), mean=np.full((1, 1, 1), 0.5), std=1)
+    assert flat.predict(np.array([[0.1, 0.9], [0.3, 0.2]])).tolist() == [1]
 
 
 def test_weights_of_as_many_other_classes_leave_the_last_layer(run, data):
@@ -290,6 +338,7 @@ def test_gradients_and_double_precision(colours):
         (torch.zeros(1, 3, 8, 8, dtype=torch.int64), "int64; allowed are uint8, or floats"),
         (np.ma.masked_less(np.eye(8), 0.5), "images is a masked array, 56 of its 64 entries"),
         (None, "images are None, must be numbers, a path or a picture"),
+        (b"\x89PNG", r"images are b'.x89PNG', must be numbers, a path or a picture"),
         (torch.full((1, 3, 8, 8), 255.0), r"floats from 255 to 255; allowed are \[0, 1\]"),
         (torch.full((1, 3, 8, 8), -0.5), "floats from -0.5"),
         (np.full((1, 3, 8, 8), np.nan), "floats from nan"),
