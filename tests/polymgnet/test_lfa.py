@@ -70,6 +70,35 @@ def test_lfa_and_solve_take_and_refuse_the_same_files(run, document, refused, tm
     assert "amplifies" in refused("lfa", "--n", 128, "--init", fits)
 
 
+def iteration_matrix(A, grids, roots, gamma, pre, post):
+    """Of the cycle on a periodic grid in 1D, Galerkin's operators below; roots are for D^-1 A."""
+    eye, n = np.eye(len(A)), len(A)
+    P = (eye + 0.5 * (np.roll(eye, 1, 0) + np.roll(eye, -1, 0)))[:, ::2]
+    R = P.T / 2
+    coarse, M = R @ A @ P, np.zeros((n // 2, n // 2))
+    if grids > 2:
+        M = iteration_matrix(coarse, grids - 1, roots, gamma, pre, post)
+    M = np.linalg.matrix_power(M, gamma)
+    smoothing = np.linalg.multi_dot([eye - A / (A[0, 0] * root) for root in roots])
+    correction = eye - P @ (np.eye(n // 2) - M) @ np.linalg.pinv(coarse, rcond=1e-9) @ R @ A
+    before, after = (np.linalg.matrix_power(smoothing, count) for count in (pre, post))
+    return after @ correction @ before
+
+
+@pytest.mark.parametrize(("cycle", "gamma"), [("V", 1), ("W", 2)])
+@pytest.mark.parametrize(("pre", "post"), [(1, 1), (0, 3)])
+def test_lfa_factors_are_spectral_radii(document, cycle, gamma, pre, post):
+    """Of what is no constant, on 256 points: next to the supremum over all frequencies."""
+    n, given = 256, ("--family", "chebyshev", "--degree", 2, "--pre", pre, "--post", post)
+    data = document("lfa", "--problem", "poisson1d", "--n", 64, *given, "--cycle", cycle)
+    roots = np.array([real for real, _ in data["roots"]]) / (2 * 64**2)
+    A = 2 * np.eye(n) - np.roll(np.eye(n), 1, 0) - np.roll(np.eye(n), -1, 0)
+    for grids, name in ((2, "two_grid_factor"), (3, "three_grid_factor")):
+        M = iteration_matrix(A, grids, roots, gamma, pre, post)
+        without = M - M.mean(axis=1, keepdims=True)
+        assert data[name] == pytest.approx(np.abs(np.linalg.eigvals(without)).max(), rel=1e-3)
+
+
 @pytest.mark.parametrize("axes", ["w", "xx", "0", "y,x"])
 def test_axes_are_letters(refused, axes):
     assert "allowed are auto, all, or letters" in refused("lfa", "--axes", axes)
