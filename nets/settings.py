@@ -240,6 +240,17 @@ class TrainSection(_Section):
     4, 8, ...: analyze and figures show from them what training did on its way."""
 
 
+# arguments of `nets.create_model` that are no options of a model -> what a run has in their place
+ELSEWHERE = {
+    "generator": "the weights are drawn by train.seed",
+    "pretrained": "a run begins at weights by train --from, or init.weights with init.scheme=none"
+    " and init.operator=keep",
+    "features_only": "a network is trained with its head",
+    "device": "a run's is train.accelerator",
+    "dtype": "a run's is train.precision",
+}
+
+
 class TrainConfig(_Section):
     """All of a run: nothing outside it changes the weights that come out (on one kind of device,
     with one version of torch)."""
@@ -253,10 +264,9 @@ class TrainConfig(_Section):
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:
-        if "generator" in self.model.options:
-            raise ValueError(
-                "model.options.generator is given; the weights are drawn by train.seed"
-            )
+        for option, where in ELSEWHERE.items():
+            if option in self.model.options:
+                raise ValueError(f"model.options.{option} is given; {where}")
         if (self.data.mean is None) != (self.data.std is None):
             raise ValueError("data.mean and data.std are given together or measured together")
         if self.train.batch_size < 2 * self.train.ghost_groups:

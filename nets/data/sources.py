@@ -235,8 +235,7 @@ SOURCES: dict[str, Source] = {
 
 def find_source(name: str) -> Source:
     """The entry of a name, or one made for `folder:PATH`; an unknown name lists the known ones."""
-    if not isinstance(name, str):
-        raise ValueError(f"the data set's name is {name!r}, must be text")
+    check_kind(name, str, "the data set's name", f"text: {', '.join(SOURCES)} or folder:PATH")
     if name.startswith("folder:"):
         about = "images in class folders"
         return Source(name, lambda paths: read_folder(paths[0]), flip="random", about=about)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from mgtheory._checks import check_whole
+
 if TYPE_CHECKING:
     from nets.models.spec import ModelSpec
 
@@ -78,8 +80,7 @@ class ImageModel(nn.Module):
     ) -> None:
         """A new last layer for so many classes, uniform in ±1/sqrt(channels); all else stays, and
         `spec` follows, so that the model can be saved and rebuilt."""
-        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
-            raise ValueError(f"num_classes is {num_classes!r}, must be a positive whole number")
+        num_classes = check_whole(num_classes, "num_classes", 1)
         old, bound = self.fc.weight, self.num_features**-0.5
         self.fc = nn.Linear(self.num_features, num_classes, device=old.device, dtype=old.dtype)
         with torch.no_grad():

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mgtheory._checks import check_kind, check_unmasked
 
@@ -31,10 +31,21 @@ def as_tensor(given: Any, name: str, device: torch.device | str = "cpu") -> Tens
     return tensor
 
 
+def check_numbers(module: nn.Module) -> None:
+    """ValueError for one with weights on the device ``meta``."""
+    if any(parameter.is_meta for parameter in module.parameters()):
+        raise ValueError(
+            "weights are on the device meta, where they have no numbers: make the network on"
+            " another device, and give it its weights, before it is started"
+        )
+
+
 def check_images(images: Any, name: str = "images") -> None:
-    """ValueError for what is no tensor, such as an array of NumPy, or has values that are not
-    finite."""
+    """ValueError for what is no tensor, such as an array of NumPy, or has no values, as on the
+    device ``meta``, or some that are not finite."""
     check_kind(images, Tensor, name, "a tensor, as the network takes it (torch.from_numpy(array))")
+    if images.is_meta:
+        raise ValueError("the images are on the device meta, where they have no values to start by")
     if not images.isfinite().all():
         raise ValueError("the images have values that are not finite, which no start can go by")
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, overload
 import torch
 from torch import nn
 
+from mgtheory._checks import plain
 from nets.models.base import FeatureMaps, ImageModel
 from nets.models.checks import check_generator
 from nets.models.mgnet import MgNet
@@ -37,7 +38,7 @@ def create_model(
     name: str,
     *,
     features_only: Literal[True],
-    pretrained: str | None = None,
+    pretrained: str | Literal[False] | None = None,
     generator: torch.Generator | None = None,
     **overrides: Any,
 ) -> FeatureMaps: ...
@@ -45,7 +46,7 @@ def create_model(
 def create_model(
     name: PolyName,
     *,
-    pretrained: str | None = None,
+    pretrained: str | Literal[False] | None = None,
     generator: torch.Generator | None = None,
     **overrides: Any,
 ) -> PolyMgNet: ...
@@ -53,7 +54,7 @@ def create_model(
 def create_model(
     name: MgName,
     *,
-    pretrained: str | None = None,
+    pretrained: str | Literal[False] | None = None,
     generator: torch.Generator | None = None,
     **overrides: Any,
 ) -> MgNet: ...
@@ -61,7 +62,7 @@ def create_model(
 def create_model(
     name: ResName,
     *,
-    pretrained: str | None = None,
+    pretrained: str | Literal[False] | None = None,
     generator: torch.Generator | None = None,
     **overrides: Any,
 ) -> ResNet: ...
@@ -69,7 +70,7 @@ def create_model(
 def create_model(
     name: str,
     *,
-    pretrained: str | None = None,
+    pretrained: str | Literal[False] | None = None,
     generator: torch.Generator | None = None,
     **overrides: Any,
 ) -> nn.Module: ...
@@ -77,8 +78,10 @@ def create_model(
     name: str,
     *,
     features_only: bool = False,
-    pretrained: str | None = None,
+    pretrained: str | Literal[False] | None = None,
     generator: torch.Generator | None = None,
+    device: torch.device | str | int | None = None,
+    dtype: torch.dtype | None = None,
     **overrides: Any,
 ) -> nn.Module:
     """A new model of the registry, in training mode, weights at torch's default start and
@@ -93,9 +96,11 @@ def create_model(
     pretrained
         A name of weights that come with the package, ``digits`` or ``cifar10-16`` for q2: its
         options are theirs, and `pretrained_cfg` is its card, with what normalises images. Another
-        `num_classes` draws a new last layer.
+        `num_classes` draws a new last layer. None or False: none.
     features_only
         Without the head: a module that gives the list of the feature maps of all resolutions.
+    device, dtype
+        Of its parameters and norms, as torch's modules take them; weights are drawn on the CPU.
     overrides
         Options of the model's class, and for all models ``width`` (an int: channels of the first
         level, the others in proportion; a float: a factor for all), ``levels`` (how many) and
@@ -109,7 +114,8 @@ def create_model(
     """
     check_generator(generator)
     entry = model_entry(name)
-    weights = None if pretrained is None else find_pretrained(name, pretrained)
+    weights = None if pretrained in (None, False) else find_pretrained(name, pretrained)
+    overrides = {key: plain(value) for key, value in overrides.items()}
     asked = overrides.get("num_classes")
     if weights is not None:
         weights.check(overrides)
@@ -130,6 +136,7 @@ def create_model(
         weights.fill(model)
         if isinstance(model, ImageModel) and asked not in (None, model.num_classes):
             model.reset_classifier(asked, generator=generator)
+    model.to(device=device, dtype=dtype)
     if not features_only:
         return model
     if not isinstance(model, ImageModel):

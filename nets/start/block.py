@@ -22,11 +22,11 @@ import torch.distributed as dist
 from torch import Tensor, fx, nn
 
 from mgtheory import InitialCoefficients
-from mgtheory._checks import check_kind
+from mgtheory._checks import check_kind, check_whole
 from nets.defaults import own_defaults
 from nets.models.base import evaluating
 from nets.models.blocks import LevelOptions
-from nets.models.checks import check_generator, check_images
+from nets.models.checks import check_generator, check_images, check_numbers
 from nets.models.classifier import levels_of
 from nets.models.coefficients import Coefficients, writing
 from nets.models.convolutions import CONVOLUTIONS
@@ -73,6 +73,8 @@ class PolynomialBlock(nn.Module):
         Number of space dimensions, 1 to 3.
     coefficients, parameterisation
         As of `PolyMgNet`.
+    device, dtype
+        Of its parameters and norms, as torch's modules take them; A is drawn on the CPU.
     **options
         Of `LevelOptions`: residual, kernel_size, groups, padding_mode, separable, form.
 
@@ -107,10 +109,12 @@ class PolynomialBlock(nn.Module):
         dim: int = 2,
         coefficients: str = "step",
         parameterisation: str = "weights",
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
-        check_counts([channels], "channels")
+        channels = check_whole(channels, "channels", 1)
         allowed = [one.name for one in fields(LevelOptions) if one.name != "placement"]
         if unknown := [name for name in options if name not in allowed]:
             raise ValueError(
@@ -137,6 +141,7 @@ class PolynomialBlock(nn.Module):
         # a number, of which `torch.optim.swa_utils` can take means: not 0 where one was started
         self.register_buffer("started", torch.tensor(0.0))
         self._waits = True  # `started` without a look at a tensor, for which a GPU would wait
+        self.to(device=device, dtype=dtype)
         if start_size is not None and not self.started.is_meta:
             self.start(start_size)
 
@@ -282,11 +287,13 @@ def start_blocks(
     Raises
     ------
     ValueError
-        For what is no network, where blocks ask for ``features`` by different schemes, for images
-        that are no tensor, not finite or do not tell it, and for a network without a linear layer.
+        For what is no network, or one on the device ``meta``, where blocks ask for ``features`` by
+        different schemes, for images that are no tensor, not finite or do not tell it, and for a
+        network without a linear layer.
         The blocks then still wait.
     """
     check_kind(model, nn.Module, "model", "a network")
+    check_numbers(model)
     check_images(images)
     check_generator(generator)
     # a compiled network would be compiled again for every M that is tried

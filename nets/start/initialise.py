@@ -29,7 +29,7 @@ from mgtheory.polynomials.bounded import AMPLIFICATION
 from mgtheory.polynomials.factors import FACTORS
 from nets.defaults import own_defaults
 from nets.models.blocks import Level
-from nets.models.checks import check_generator, check_images
+from nets.models.checks import check_generator, check_images, check_numbers
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
 from nets.settings import DEFAULT_SCHEME
@@ -107,6 +107,7 @@ def initialise(
         the reason.
     """
     check_kind(model, nn.Module, "model", "a network, as create_model makes one")
+    check_numbers(model)
     check_generator(generator)
     for name, given in (("images", images), ("sample", sample)):
         if given is not None:

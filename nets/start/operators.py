@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nets.models.checks import check_numbers
 from nets.models.coefficients import assign, is_settable
 from nets.models.convolutions import Conv, SeparableConv, TorchConv
 from nets.models.options import check_counts, check_number, one_of
@@ -56,11 +57,7 @@ def dense_kernel(operator: Conv) -> NDArray[np.float64]:
     """The weight as (c, c, k, ...) in double precision, groups written out as blocks of zeros;
     ValueError for complex ones, for ones without numbers (of the device ``meta``) and for ones that
     are not finite."""
-    if operator.weight.is_meta:
-        raise ValueError(
-            "the weights of A are on the device meta, where they have no numbers: make the network"
-            " on another device, and give it its weights, before it is started"
-        )
+    check_numbers(operator)
     if operator.weight.is_complex():
         raise ValueError(
             f"the weights of A are {operator.weight.dtype}, and spectra are of real ones: start a"

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mgtheory._checks import check_kind
 from mgtheory._files import write_atomically
 from nets.training.predict import Classifier
 
@@ -65,6 +66,7 @@ def export(classifier: Classifier, path: str | Path, kind: str) -> float:
     ArithmeticError
         The file's scores are others; nothing was written.
     """
+    check_kind(classifier, Classifier, "classifier", "a Classifier, as nets.load_classifier gives")
     kinds = {"onnx": _onnx, "torch": _torch}
     if kind not in kinds:
         raise ValueError(f"kind is {kind!r}; allowed are {', '.join(kinds)}")

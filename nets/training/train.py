@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mgtheory._checks import check_kind
+from mgtheory._checks import check_callable, check_kind
 from nets.config import absolute
 from nets.data.sources import DataSet, load_data
 from nets.defaults import own_defaults
@@ -89,6 +89,9 @@ def train(
     """
     made = "a TrainConfig, as load_config('digits', ['epochs=2']) makes one"
     check_kind(config, TrainConfig, "config", made)
+    check_kind(out, (str, os.PathLike), "out", "the folder of a run")
+    for name, called in (("callback", callback), ("opening", opening), ("stop", stop)):
+        check_callable(called, name)
     out, config = Path(out), absolute(config)
     if force and resume:
         raise ValueError("resume and force exclude one another")

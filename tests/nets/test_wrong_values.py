@@ -17,6 +17,7 @@ from nets.config import load_config
 from nets.data.readers import read_cifar
 from nets.data.sources import load_data
 from nets.start.block import start_blocks
+from nets.training.export import export
 
 MODEL_OPTIONS = [
     ("q2", {"width": "8"}, "width is '8'"),
@@ -51,7 +52,34 @@ def _started(**given):
     return nets.initialise(nets.create_model("q2", width=2, in_channels=1), size=(8, 8), **given)
 
 
+def _waiting(device):
+    return torch.nn.Sequential(nets.PolynomialBlock(2, device=device))
+
+
+def _classifier(model=None, **given):
+    model = nets.create_model("q2", width=2, in_channels=1) if model is None else model
+    return nets.Classifier(model, **{"mean": 0.5, "std": 0.5} | given)
+
+
+DIGITS = nets.load_config("digits", ["epochs=1"])
 DOORS = [
+    (lambda: start_blocks(_waiting("meta"), torch.zeros(2, 2, 8, 8)), "^weights are on the device"),
+    (lambda: _waiting("meta")[0].start((8, 8)), "^weights are on the device meta"),
+    (
+        lambda: nets.initialise(nets.create_model("resnet20", width=4, device="meta"), "none"),
+        "^weights are on the device meta",
+    ),
+    (
+        lambda: start_blocks(_waiting("cpu"), torch.zeros(2, 2, 8, 8, device="meta")),
+        "the images are on the device meta",
+    ),
+    (lambda: _classifier("q2"), "model is a str, must be a network"),
+    (lambda: _classifier(size=(8,)), r"size is \(8,\), must be positive integers"),
+    (lambda: export("q2", "never.pt2", "torch"), "classifier is a str, must be a Classifier"),
+    (lambda: load_data(np.zeros((9, 1, 8, 8))), "name is a ndarray, must be text: digits, .*PATH$"),
+    (lambda: nets.train(DIGITS, None), "out is a NoneType, must be the folder of a run"),
+    (lambda: nets.train(DIGITS, "never", callback=3), "callback is 3, must be callable"),
+    (lambda: nets.train(DIGITS, "never", stop="soon"), "stop is 'soon', must be callable"),
     (lambda: nets.initialise("q2"), "model is a str, must be a network"),
     (lambda: start_blocks("q2", torch.zeros(2, 1, 8, 8)), "model is a str, must be a network"),
     (lambda: _started(sample=np.zeros((2, 1, 8, 8))), "sample is a ndarray, must be a tensor"),
@@ -160,6 +188,9 @@ def test_spectral_roots_differ_where_real_eigenvalues_are_too_few():
             ),
         ),
         (["model.options.generator=3"], "drawn by train.seed"),
+        (["model.options.pretrained=digits"], "by train --from, or init.weights"),
+        (["model.options.features_only=true"], "with its head"),
+        (["model.options.dtype=float64"], "is train.precision"),
         (["model.options.steps=2.0"], "steps is 2.0"),
         (
             ["data.mean=[0.5,0.5]", "data.std=[0.1,0.2]"],
@@ -207,7 +238,7 @@ def test_hostile_image_folders(tmp_path, monkeypatch):
 def test_data_sets(tmp_path):
     with pytest.raises(FileNotFoundError, match="home"):
         load_data("folder:~nobody-of-this-name/x")
-    with pytest.raises(ValueError, match="name is None"):
+    with pytest.raises(ValueError, match="name is a NoneType, must be text: digits"):
         load_data(None)
     with pytest.raises(ValueError, match="validation is 'x'"):
         load_data("digits", validation="x")

@@ -61,7 +61,7 @@ def test_a_new_head_leaves_the_rest_and_is_saved(tmp_path):
     save_model(tmp_path / "m.safetensors", model)
     again = load_model(tmp_path / "m.safetensors")
     assert torch.equal(again(X), model(X))
-    with pytest.raises(ValueError, match="num_classes is 0, must be a positive whole number"):
+    with pytest.raises(ValueError, match="num_classes is 0, must be a whole number from 1 on"):
         model.reset_classifier(0)
 
 

@@ -90,7 +90,7 @@ def test_other_classes_get_a_head_of_their_own():
             "width is 16, its weights have in_channels=1",
         ),
         ("q2", {"pretrained": "digits", "in_channels": 3}, "in_channels is 3, its weights have"),
-        ("q2", {"pretrained": "digits", "num_classes": 0}, "num_classes is 0, must be a positive"),
+        ("q2", {"pretrained": "digits", "num_classes": 0}, "num_classes is 0, must be a whole"),
     ],
 )
 def test_refusals(name, given, words):

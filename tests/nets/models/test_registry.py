@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -349,6 +350,31 @@ def test_channels(options, channels):
 def test_bad_input(name, options, message):
     with pytest.raises(ValueError, match=message):
         nets.create_model(name, **options)
+
+
+@pytest.mark.parametrize("name", ["q2", "mgnet", "resnet20"])
+def test_device_and_type_are_given_as_to_a_layer_of_torch(name):
+    single, double = (
+        nets.create_model(
+            name, width=4, generator=torch.Generator().manual_seed(0), dtype=dtype
+        ).state_dict()
+        for dtype in (None, torch.float64)
+    )
+    for key, value in double.items():
+        assert value.dtype in (torch.float64, torch.int64)
+        assert torch.equal(value, single[key].to(value.dtype))
+    empty = nets.create_model(name, width=4, device="meta")
+    assert all(tensor.is_meta for tensor in empty.state_dict().values())
+
+
+def test_numbers_of_numpy_and_torch_are_numbers():
+    labels = torch.tensor([0, 2, 1])
+    given = {"width": np.int64(4), "num_classes": labels.max() + 1, "in_channels": np.uint8(1)}
+    model = nets.create_model("q2", pretrained=False, **given)
+    assert model.spec.overrides == {"width": 4, "num_classes": 3, "in_channels": 1}
+    model.reset_classifier(np.int64(5))
+    assert model.spec.overrides["num_classes"] == model.num_classes == 5
+    assert nets.PolynomialBlock(np.int64(4)).level.A.in_channels == 4
 
 
 def test_generator_decides_the_weights():

@@ -244,6 +244,15 @@ def test_on_the_device_meta_it_waits_for_its_weights():
     assert torch.equal(empty(x), made(x))
 
 
+def test_device_and_type_are_given_as_to_a_layer_of_torch():
+    made = block(start_size=(6, 7), dtype=torch.float64)
+    double, x = block().double(), random(2, 3, 6, 7).double()
+    double.start((6, 7))
+    assert torch.equal(made(x), double(x))
+    empty = nets.PolynomialBlock(3, start_size=(6, 7), device="meta")
+    assert all(tensor.is_meta for tensor in empty.state_dict().values())
+
+
 def resnet20():
     """ResNet-20 with blocks of two steps in place of those of two convolutions."""
 
@@ -306,7 +315,7 @@ def test_networks_of_blocks_train(make, shape, loss):
     ("options", "message"),
     [
         ({"dim": 4}, "dim is 4, allowed are: 1, 2, 3"),
-        ({"channels": 0}, r"channels is \[0\], must be positive"),
+        ({"channels": 0}, "channels is 0, must be a whole number from 1 on"),
         ({"start": "best"}, "unknown scheme 'best'"),
         ({"operator": "best"}, "unknown operator start 'best'"),
         ({"factors": []}, r"factors is \[\], must be a list of kinds"),
