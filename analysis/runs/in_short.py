@@ -4,6 +4,7 @@ it has room for."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -251,13 +252,18 @@ def _best(found: RunComparison) -> str:
     table = found.groups.dropna(subset=["mean"]).sort_values("mean", ascending=False)
     if table.empty:
         return "None of the runs was tested."
-    shown = []
-    for row in table.head(2).to_dict(orient="records"):
+    shown, two = [], table.head(2).to_dict(orient="records")
+    for row in two:
         seeds = f" over {row['n']} seeds" if row["n"] > 1 else " with one seed"
         spread = f", standard deviation {100 * row['std']:.2f}" if row["n"] > 1 else ""
         shown.append(f"{row['configuration']} ({_percent(row['mean'])}{seeds}{spread})")
     if len(shown) == 1:
         return f"There is one configuration, {shown[0]} of test accuracy."
+    if math.isclose(two[0]["mean"], two[1]["mean"], rel_tol=1e-12):
+        return (
+            f"Of {len(table)} configurations {shown[0]} and {shown[1]} name as many unseen images"
+            " correctly, and none names more."
+        )
     return (
         f"Of {len(table)} configurations {shown[0]} names the most unseen images correctly, before"
         f" {shown[1]}."

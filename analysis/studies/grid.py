@@ -119,12 +119,12 @@ class Test:
     p_value: float | None
     p_holm: float | None = None
 
-    def better(self, measure: Measure) -> bool:
-        """Whether the candidate is the better one: in the mean, or by pairs where a run
-        diverged."""
+    def lead(self, measure: Measure) -> float:
+        """Above 0 where the candidate is the better one, in the mean, or by pairs where a run
+        diverged; 0 where neither is."""
         if self.difference is None or self.diverged or self.other_diverged:
-            return self.wins > self.losses
-        return (self.difference.mean < 0) == measure.smaller_is_better
+            return self.wins - self.losses
+        return -self.difference.mean if measure.smaller_is_better else self.difference.mean
 
     @property
     def significant(self) -> bool:

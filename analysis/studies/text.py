@@ -82,14 +82,14 @@ def rivals_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
     never: list[str] = []
     for other in dict.fromkeys(test.other for test in tests):
         own = [test for test in tests if test.other == other]
-        loses = _clearest([test for test in own if test.better(measure)])
-        wins = _clearest([test for test in own if not test.better(measure)])
+        loses = _clearest([test for test in own if test.lead(measure) > 0])
+        wins = _clearest([test for test in own if test.lead(measure) < 0])
         significant = loses is not None and loses.significant
         (lost if significant else never).append(f"`{other}`")
         if places:
             shown = [*_difference(loses, measure), *_difference(wins, measure)]
         else:
-            shown = _difference(loses or wins, measure)[1:]
+            shown = _difference(_clearest(own), measure)[1:]
         body.append([f"`{other}`", *shown])
     if not body:
         return "", ""
@@ -106,7 +106,7 @@ def rivals_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
             ". A pair of which one run diverged is lost by that side: there p is of the exact"
             " sign test of all pairs, and the difference of those of which both ended"
         )
-    ahead = dict.fromkeys(f"`{t.other}`" for t in tests if t.significant and not t.better(measure))
+    ahead = dict.fromkeys(f"`{t.other}`" for t in tests if t.significant and t.lead(measure) < 0)
     return (
         f"`{candidate}` minus each other value, paired by seed{where} (two-sided paired t-test,"
         f" Holm over all {counted} tests of this measure; the 95 % interval is of each by itself)"

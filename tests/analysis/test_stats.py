@@ -133,6 +133,17 @@ def test_paired_without_spread_claims_nothing():
         assert found.difference.low is found.difference.high is found.difference.half is None
 
 
+def test_as_many_right_in_all_is_no_difference():
+    a, b = (dict(enumerate(n / 144 for n in right)) for right in ((118, 123, 132), (129, 105, 139)))
+    assert np.mean([a[seed] - b[seed] for seed in a]) != 0  # but -4e-17
+    found = paired(a, b)
+    known = found.difference
+    assert known.mean == 0
+    assert known.low == -known.high < 0
+    assert (found.wins, found.losses, found.p_value) == (1, 2, pytest.approx(1))
+    assert known.half == pytest.approx(stats.t.ppf(0.975, 2) * known.std / 3**0.5)
+
+
 def test_holm():
     # the example of Holm (1979): sorted p (m - j + 1), made monotone
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])

@@ -57,6 +57,19 @@ def test_a_lead_that_the_shared_seeds_do_not_have_is_said(tmp_path):
     assert "over 2 shared seeds, may be" in difference or "seeds, is more" in difference
 
 
+def test_as_many_images_are_no_lead(tmp_path):
+    """Of 144 images 118, 123, 132 and 129, 105, 139, as many in all: the mean of the differences is
+    rounding, which names neither the better one."""
+    model, found = planted_model([[0.2], [0.2, 0.2]]), []
+    for scheme, right in (("constant", (118, 123, 132)), ("uniform", (129, 105, 139))):
+        for seed, images in enumerate(right):
+            options = {"scheme": scheme, "seed": seed, "accuracy": images / 144}
+            found.append(write_run(tmp_path / f"{scheme}-{seed}", model, model, **options))
+    first, difference, _ = runs_in_short(compare(found))
+    assert re.search("constant .* and .*uniform .* name as many .* and none names more", first)
+    assert "0.00 points over 3 shared seeds, may be chance (p = 1," in difference
+
+
 @pytest.mark.parametrize(
     ("data", "names"),
     [

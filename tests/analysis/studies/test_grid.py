@@ -73,7 +73,7 @@ def test_the_candidate_against_all_others(grid):
     assert [(dict(test.place)["degree"], test.other) for test in tests] == pairs
     p = [stats.ttest_rel(LOSSES["mine"][d], LOSSES[other][d]).pvalue for d, other in pairs]
     assert [test.p_holm for test in tests] == pytest.approx(holm(p), rel=1e-12)
-    assert [test.better(MEASURES["train_loss"]) for test in tests] == [False, True, True, False]
+    assert [test.lead(MEASURES["train_loss"]) > 0 for test in tests] == [False, True, True, False]
     assert [test.significant for test in tests] == [True, True, True, False]
 
 
@@ -307,7 +307,7 @@ def test_a_diverged_run_is_a_lost_pair():
     test = found.test("train_loss", (("degree", 4),), "mine", "near")
     assert (test.wins, test.losses, test.diverged) == (1, 7, 7)
     assert test.p_value == pytest.approx(2 * (1 + 8) / 2**8)
-    assert not test.better(MEASURES["train_loss"])
+    assert test.lead(MEASURES["train_loss"]) < 0
     _, finding = yardstick_text(found, QUESTION, "train_loss")
     assert "diverges 7 of 8 at 2 of 2 places" in finding
     assert "not worse" not in finding
@@ -388,6 +388,19 @@ def test_without_an_axis_there_is_no_place_to_name():
     assert "at the place" not in text
     assert "somewhere" not in finding
     assert "| `mine` | 12,798 | – | 4.5 |" in cost_table(found)
+
+
+def test_a_tie_is_nobody_s():
+    """As many images right, with 118, 123, 132 and 129, 105, 139 of 144: neither loses."""
+    right = {"mine": (118, 123, 132), "near": (129, 105, 139), "far": (100, 100, 101)}
+    rows = [
+        ({"train.seed": seed, "start": start, "degree": 2}, {"test_accuracy": images / 144})
+        for start, of_seeds in right.items()
+        for seed, images in enumerate(of_seeds)
+    ]
+    text = rivals_text(Grid.of(rows, "start"), QUESTION, "test_accuracy")[0]
+    assert "| `near` | – |  |  | – |  |  |" in text
+    assert "| `far` | 2 | +16.67 [" in text
 
 
 @pytest.mark.parametrize(
