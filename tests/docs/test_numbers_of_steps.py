@@ -19,7 +19,7 @@ STEPS = [
     ),
     (
         EVIDENCE,
-        "with q2, {0:.3f} ({1:.3f} to {2:.3f}, p < 0.001)",
+        "with q2, {0:.3f} ({1:.3f} to {2:.3f}, p < 0.001 by itself)",
         ("q2", NOBN, 0.04),
         ("q2", "no_relu", 0.04),
     ),
