@@ -135,9 +135,10 @@ def _template() -> jinja2.Template:
 
 @lru_cache(maxsize=2)
 def _terms(words: tuple[str, ...]) -> re.Pattern[str]:
-    """These words, the longest first; "A" that begins a sentence is an article."""
+    """These words, the longest first; "A" that begins a sentence is an article, and parts of the
+    names of files, as of A.mtx and data/start, are no words."""
     any_of = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
-    return re.compile(rf"(?<![\w.])(?!(?:(?<=^)|(?<=[.;:] ))A )(?:{any_of})(?![\w|])")
+    return re.compile(rf"(?<![\w./])(?!(?:(?<=^)|(?<=[.;:] ))A )(?:{any_of})(?![\w|/]|\.\w)")
 
 
 @jinja2.pass_context

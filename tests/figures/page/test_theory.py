@@ -15,10 +15,12 @@ import pytest
 from figures.page import write
 from figures.page.comparing import comparison_page
 from figures.page.fourier import fourier_page
+from figures.page.glossary import GLOSSARY
 from figures.page.levels import EIGENVALUES, _spectrum
 from figures.page.several import _factors, _price
 from figures.page.traces import LINE, ROW, Picture, banded, curve, log_axis, spread
 from figures.page.waves import damped_waves
+from figures.page.write import _terms
 from mgtheory import Hierarchy, fourier, poisson
 from mgtheory.comparison import Row, SmootherComparison
 from mgtheory.polynomials.classical import chebyshev4
@@ -86,6 +88,20 @@ def test_terms_are_those_of_solving(page):
     terms = re.findall("<dt>(.*?)</dt><dd>", text.split('class="glossary"')[1])
     assert {"A", "cycle", "smoother"} < set(terms)
     assert not {"theory", "epoch", "placement"} & set(terms)
+
+
+@pytest.mark.parametrize(
+    ("text", "explained"),
+    [
+        ("The equations of A.mtx are solved", []),
+        ("After 2 epochs on folder:data/start and data/learned/seed", []),
+        ("on the spectrum of A.", ["spectrum", "A"]),
+        ("A cycle leaves the residual; A level", ["cycle", "residual", "level"]),
+        ("max |q| of the learned A, at the start", ["max |q|", "learned", "A", "start"]),
+    ],
+)
+def test_names_of_files_are_no_terms(text, explained):
+    assert _terms(tuple(GLOSSARY)).findall(text) == explained
 
 
 def test_solve_without_a_prediction_and_without_convergence(page):
