@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analysis.numbers import number, plain
 from figures.page.glossary import OF_SOLVING
 from figures.page.traces import Data, Picture, cloud, curve, guide, log_axis, short, tone
-from figures.page.waves import damped_waves
+from figures.page.waves import angles, damped_waves
 from figures.page.write import Page, Section, Table
 from figures.polynomials import LINEAR_UP_TO
 from figures.style import BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, PURPLE
@@ -192,7 +192,7 @@ def _damping(mu: FourierFactor, axes: tuple[int, ...], *, coupled: bool) -> Pict
             for k, name in enumerate(names)
         ]
         layout: Data = {
-            "xaxis": {"title": {"text": "θ"}, "ticksuffix": " π", "dtick": 0.5},
+            "xaxis": {"title": {"text": "θ"}, **angles()},
             "yaxis": {"title": {"text": "what is left"}, "rangemode": "tozero"},
             "shapes": [_border(x) for x in (-0.5, 0.5)] + [guide(1.0)],
         }
@@ -228,7 +228,7 @@ def _cycle_line(two: FourierFactor) -> Picture:
     theta = two.frequencies[:, 0] / np.pi
     data = [curve("two grids", theta, two.damping, line={"color": BLUE, "width": 2})]
     layout: Data = {
-        "xaxis": {"title": {"text": "θ"}, "ticksuffix": " π"},
+        "xaxis": {"title": {"text": "θ"}, **angles(0.5)},
         "yaxis": {"title": {"text": "what is left"}, "rangemode": "tozero"},
     }
     caption = "A cycle mixes a smooth wave with the rough one that looks like it on coarser grids."

@@ -60,7 +60,7 @@ def damped_waves(
         ({k: [v] for k, v in _cells(values).items()}, _words(own, values, apart, reach))
         for own, values in maps.items()
     ]
-    square: Data = {"range": [-reach, reach], "ticksuffix": " π", "dtick": reach / 2}
+    square: Data = {"range": [-reach, reach], **angles(reach)}
     square["constrain"] = "domain"
     layout: Data = {
         "height": HEIGHT,
@@ -81,6 +81,17 @@ def damped_waves(
     return Picture(name, title, caption, data, layout)
 
 
+def angles(reach: float = 1.0) -> Data:
+    """The ticks from -reach pi to reach pi of an axis in units of pi: halves, below 1 quarters."""
+    ends = int(4 * reach)
+    found = range(-ends, ends + 1) if reach < 1.0 else range(-4, 5, 2)
+    words = ("0", "π/4", "π/2", "3π/4", "π")
+    return {
+        "tickvals": [k / 4 for k in found],
+        "ticktext": ["−" * (k < 0) + words[abs(k)] for k in found],
+    }
+
+
 def _colours(maps: Maps, reach: float) -> Data:
     """The scale of all maps, its ends and its bar: linear up to 1, logarithmic beyond."""
     limit = colour_limit(list(maps.values()))
@@ -96,7 +107,10 @@ def _colours(maps: Maps, reach: float) -> Data:
     low = [0, 0.5, 1] if last <= 3 else [0, 1] if last <= 9 else [1]
     between = [2, 5] if limit == 10.0 else []
     ticks = [*low, *(1.0 + np.log10(between)).tolist(), *(1 + decades).tolist()]
-    texts = [*map(str, [*low, *between]), *(f"10<sup>{k}</sup>" for k in decades)]
+    texts = [
+        *map(str, [*low, *between]),
+        *(f"10<sup>{k}</sup>" if k > 1 else "10" for k in decades),
+    ]
     bar = {"tickvals": ticks, **BAR, "ticktext": texts}
     if limit > 1.0:
         text = "linear below 1, logarithmic above"

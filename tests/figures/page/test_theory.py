@@ -5,6 +5,7 @@ import base64
 import json
 import re
 from dataclasses import replace
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -243,6 +244,22 @@ def test_comparison_where_nothing_is_predicted_shows_what_was_computed():
     for text in (str(found), found._repr_html_()):
         assert "0.087" in text
         assert "warning: looks like Neumann" in text
+
+
+@pytest.mark.parametrize(
+    ("reach", "words"),
+    [
+        (1.0, ["−π", "−π/2", "0", "π/2", "π"]),
+        (0.5, ["−π/2", "−π/4", "0", "π/4", "π/2"]),
+        (0.484375, ["−π/4", "0", "π/4"]),
+    ],
+)
+def test_angles_are_parts_of_pi(reach, words):
+    axes = damped_waves({"one": np.full((8, 8), 0.5)}, caption="c", reach=reach).layout
+    for axis in ("xaxis", "yaxis"):
+        assert axes[axis]["ticktext"] == words
+        read = [float(Fraction(word.replace("−", "-").replace("π", "1"))) for word in words]
+        assert axes[axis]["tickvals"] == read
 
 
 def test_map_that_is_amplified_everywhere_says_its_numbers():
