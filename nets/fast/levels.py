@@ -151,7 +151,7 @@ def as_single(depthwise: nn.Conv2d, x: Tensor) -> Tensor:
     """A depthwise convolution by those of one filter a channel, in the memory format of x."""
     channels, weight = depthwise.in_channels, depthwise.weight
     filters = weight.view(channels, -1, *weight.shape[1:]).unbind(1)
-    if len(filters) == 1 or depthwise.bias is not None:
+    if channels == 1 or len(filters) == 1 or depthwise.bias is not None:
         return cast("Tensor", depthwise(x))
     stride, padding = depthwise.stride, depthwise.padding
     found = [F.conv2d(x, w, None, stride, padding, groups=channels) for w in filters]

@@ -1,4 +1,4 @@
-"""Convolutions of any dimension: torch's, and separable ones,
+"""Convolutions of any dimension: torch's, strided ones of images, and separable ones,
 
     (A u)_o = sum_i P_oi (D_i * u_i),
 
@@ -14,10 +14,33 @@ from __future__ import annotations
 from typing import Any, cast
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 TorchConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 # by the number of space dimensions
 CONVOLUTIONS: dict[int, type[TorchConv]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+class StridedConv(nn.Conv2d):
+    """A convolution of images without bias, "same" padding, whose 1 x 1 kernel reads the points
+    that its stride leaves.
+
+    That is the same function. oneDNN's strided 1 x 1 convolution of NHWC images with fewer than 8
+    channels writes beyond its buffer in the backward pass, on processors with AVX2 (torch 2.13).
+    """
+
+    def __init__(
+        self, fine: int, coarse: int, kernel_size: int, *, stride: int = 1, groups: int = 1
+    ) -> None:
+        same: dict[str, Any] = {"padding": kernel_size // 2, "groups": groups, "bias": False}
+        super().__init__(fine, coarse, kernel_size, stride=stride, **same)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """W u at every `stride`-th point of both axes."""
+        if self.kernel_size != (1, 1):
+            return super().forward(input)
+        down, right = self.stride
+        return F.conv2d(input[..., ::down, ::right], self.weight, groups=self.groups)
 
 
 class SeparableConv(nn.Module):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nets.models.base import ImageModel
-from nets.models.convolutions import SeparableConv
+from nets.models.convolutions import SeparableConv, StridedConv
 from nets.models.options import check_groups, check_kernel, check_separable, one_of, per_level
 
 
@@ -32,7 +32,7 @@ class Shortcut(nn.Module):
         self.stride = stride
         self.padding = coarse - fine
         projects = kind == "projection" and (stride, fine) != (1, coarse)
-        self.conv = nn.Conv2d(fine, coarse, 1, stride=stride, bias=False) if projects else None
+        self.conv = StridedConv(fine, coarse, 1, stride=stride) if projects else None
         self.norm = nn.BatchNorm2d(coarse) if projects and norm else None
         if kind == "pad" and coarse < fine:
             raise ValueError(
@@ -69,8 +69,8 @@ class BasicBlock(nn.Module):
         separable: bool = False,
     ) -> None:
         super().__init__()
-        same: dict[str, Any] = {"padding": kernel_size // 2, "groups": groups, "bias": False}
-        make: Callable[..., nn.Module] = SeparableConv if separable else partial(nn.Conv2d, **same)
+        dense = partial(StridedConv, groups=groups)
+        make: Callable[..., nn.Module] = SeparableConv if separable else dense
         self.preactivation = preactivation
         self.norm1 = nn.BatchNorm2d(fine if preactivation else coarse)
         self.conv1 = make(fine, coarse, kernel_size, stride=stride)

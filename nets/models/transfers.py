@@ -3,12 +3,13 @@ the residual."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.models.convolutions import SeparableConv
+from nets.models.convolutions import SeparableConv, StridedConv
 
 
 class Transfer(nn.Module):
@@ -22,7 +23,8 @@ class Transfer(nn.Module):
                 f"channels grow from {fine} to {coarse}: with depthwise transfers each level's must"
                 " be a multiple of the one before"
             )
-        self.Pi, self.R = (_halving(fine, coarse, kernel_size, groups=fine) for _ in range(2))
+        halving = {"stride": 2, "groups": fine}
+        self.Pi, self.R = (StridedConv(fine, coarse, kernel_size, **halving) for _ in range(2))
 
     def forward(self, u: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """(Pi u, R r)."""
@@ -37,18 +39,13 @@ class FullTransfer(nn.Module):
         self, fine: int, coarse: int, *, kernel_size: int = 3, separable: bool = False
     ) -> None:
         super().__init__()
-        make = partial(SeparableConv, stride=2) if separable else _halving
-        self.Pi = make(fine, coarse, kernel_size)
+        kind: Callable[..., nn.Module] = SeparableConv if separable else StridedConv
+        make = partial(kind, fine, coarse, kernel_size, stride=2)
+        self.Pi = make()
         self.Pi_norm = nn.BatchNorm2d(coarse)
-        self.R = make(fine, coarse, kernel_size)
+        self.R = make()
         self.R_norm = nn.BatchNorm2d(coarse)
 
     def forward(self, u: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """(relu(bn(Pi u)), relu(bn(R r)))."""
         return F.relu(self.Pi_norm(self.Pi(u))), F.relu(self.R_norm(self.R(residual)))
-
-
-def _halving(fine: int, coarse: int, kernel_size: int, *, groups: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(
-        fine, coarse, kernel_size, stride=2, padding=kernel_size // 2, groups=groups, bias=False
-    )

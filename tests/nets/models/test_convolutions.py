@@ -1,16 +1,17 @@
-"""Separable convolutions: one linear operator with a spectrum, in networks, blocks and starts as a
-dense one is."""
+"""Strided convolutions are torch's own, and separable ones: one linear operator with a spectrum, in
+networks, blocks and starts as a dense one is."""
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 import nets
-from nets.fast.fusion import exchanged
+from nets.fast.fusion import exchanged, prepare
 from nets.fast.levels import FusedLevel
 from nets.models.blocks import Level, LevelOptions
-from nets.models.convolutions import CONVOLUTIONS, SeparableConv
+from nets.models.convolutions import CONVOLUTIONS, SeparableConv, StridedConv
 from nets.models.cost import count_flops
 from nets.models.published import from_published_state
 from nets.start.initialise import resolve_start
@@ -83,6 +84,50 @@ def test_weights_and_operations_are_a_ninth():
     assert weights == [9 * 64**2, 64**2 + 9 * 64]
     apart = count_flops(dense, (1, 8, 8)) - count_flops(separable, (1, 8, 8))
     assert apart == 2 * 64 * (weights[0] - weights[1])  # one product with A, two for a multiply-add
+
+
+class Strided(TorchFunctionMode):
+    """Counts convolutions that mix channels with a 1 x 1 kernel and a stride."""
+
+    count = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is F.conv2d:
+            names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+            given = {"stride": 1, "groups": 1} | dict(zip(names, args)) | (kwargs or {})
+            mixes = given["groups"] == 1 and given["weight"].shape[2:] == (1, 1)
+            self.count += mixes and set(np.ravel(given["stride"])) != {1}
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "preact_resnet18", "resnet8", "mgnet", "q2"])
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_no_strided_pointwise_convolutions(name, kernel_size):
+    """oneDNN's write beyond their buffers, of NHWC images with few channels on AVX2."""
+    options = {"channels": [1, 2, 4], "in_channels": 1, "kernel_size": kernel_size}
+    model = prepare(nets.create_model(name, **options), torch.device("cpu"), half=False)
+    model = model.to(memory_format=torch.channels_last)
+    x = torch.randn(4, 1, 8, 8).to(memory_format=torch.channels_last)
+    with Strided() as seen:
+        F.conv2d(x, torch.ones(1, 1, 1, 1), stride=2)
+        assert seen.count == 1  # it would be seen
+        model(x).square().sum().backward()
+    assert seen.count == 1
+
+
+@pytest.mark.parametrize(("kernel_size", "stride"), [(1, 2), (1, 3), (3, 2), (1, 1)])
+def test_a_strided_convolution_is_that_of_torch(kernel_size, stride):
+    conv = StridedConv(4, 6, kernel_size, stride=stride, groups=2).double()
+    x = torch.randn(2, 4, 7, 8, dtype=torch.float64, requires_grad=True)
+    twin = F.conv2d(x, conv.weight, stride=stride, padding=kernel_size // 2, groups=2)
+    for one, both in ((conv(x), twin), (conv(x[0]), twin[0])):
+        torch.testing.assert_close(one, both)
+    wanted = [conv.weight, x]
+    for one, both in zip(
+        torch.autograd.grad(conv(x).square().sum(), wanted),
+        torch.autograd.grad(twin.square().sum(), wanted),
+    ):
+        torch.testing.assert_close(one, both)
 
 
 @pytest.mark.parametrize("name", ["mgnet", "resnet8"])
