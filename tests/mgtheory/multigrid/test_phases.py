@@ -226,3 +226,19 @@ def test_a_gauge_of_couplings_of_any_size(spread):
     assert hierarchy.solve(hierarchy.given.A @ x, cycle="V").factor < 0.1
     followed = hierarchy.nullspace[:, 0] * g
     np.testing.assert_allclose(followed / followed[0], 1.0, atol=1e-9)
+
+
+def test_the_largest_eigenvalue_is_estimated_as_that_of_a_real_matrix():
+    """The diagonal of R A P is real but for rounding: taken for complex it left Gershgorin's bound,
+    in units of their own eight times too large, and a cycle 0.39 in place of 0.28 here."""
+    rng = np.random.default_rng(0)
+    k = 10.0 ** rng.uniform(-1.0, 1.0, 64 * 64)
+    root = sp.diags_array(np.sqrt(k))
+    A = sp.csr_array(root @ poisson((64, 64)).A @ root + sp.diags_array(k))
+    T, _ = turned(A)
+    ours, theirs = (Hierarchy.build(matrix, shape=(64, 64)).levels for matrix in (T, A))
+    for one, other in zip(ours[:-1], theirs[:-1], strict=True):
+        B, D = (level.inverse_diagonal("auto") for level in (one, other))
+        assert B.dtype == float
+        bounds = one.smoothing_interval(B)[1], other.smoothing_interval(D)[1]
+        assert bounds[0] == pytest.approx(bounds[1], rel=0.1)
