@@ -82,7 +82,8 @@ def finest(
     elif tensor is None:
         level.rows = row_scales(level)
         if grid:
-            level.phases = Phases.of(level.balanced, shape)
+            plain = level.rows is None
+            level.phases = given.phases if plain else Phases.of(level.balanced, shape)
             level.inside = _inside(level, given, search) if fixed else None
         scales = _scales(level, given, search)
         level = level if scales is None else replace(level, scales=scales)

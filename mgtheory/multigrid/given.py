@@ -16,9 +16,9 @@ from mgtheory._checks import FLOATING, check_finite, check_unmasked
 from mgtheory.multigrid.nullspace import (
     find_nullspace,
     orthonormal,
-    relative_image,
     rounded_image,
     singular_below,
+    smoothest,
 )
 from mgtheory.multigrid.options import PYAMG, Options
 from mgtheory.multigrid.phases import Phases
@@ -97,19 +97,22 @@ class Given:
         return cls(A, shape, sides, model, work, options.nullspace)
 
     @cached_property
+    def phases(self) -> Phases | None:
+        """Those of A's couplings."""
+        return Phases.of(self.A, self.shape)
+
+    @cached_property
     def nullspace(self) -> Any:
         """An orthonormal basis of A's nullspace, shape (n, m), or None."""
-        found = find_nullspace(self.A, self.problem, self.asked_nullspace)
+        found = find_nullspace(self.A, self.problem, self.asked_nullspace, self.shape)
         automatic = isinstance(self.asked_nullspace, str) and self.problem is None
         if found is not None or not automatic:
             return found
         A = self.A if self.scales is None else alike(self.A, self.scales)
         below = singular_below(A) * A.shape[0] ** 0.5  # products of many phases, or steps of cg
-        if (phases := Phases.of(A, self.shape)) is not None:
-            found = phases.smoothest().astype(A.dtype)
-            found = found if relative_image(A, found) <= below else None
-        elif self.scales is not None:
-            found = find_nullspace(A, None, "auto", below)
+        phases = self.phases if self.scales is None else Phases.of(A, self.shape)
+        if phases is not None or self.scales is not None:
+            found = smoothest(A, self.shape, phases, below)
         if found is None or self.scales is None:
             return found
         return orthonormal(self.scales[:, None].astype(A.dtype) * found)

@@ -232,7 +232,7 @@ class Hierarchy(GridHierarchy):
         said = [nearly_singular(found.x, self.given.on_constants, singular_below(A))]
         if found.reason is Reason.INCOMPATIBLE:
             said.append(barely_singular(A, self.nullspace))
-        if found.reason is Reason.STAGNATED:
+        if found.reason in (Reason.STAGNATED, Reason.INCOMPATIBLE):
             said.append(about_empty_rows(A, np.asarray(b) * stop.unit))
         left = found.residual_norms[-1] / stop.unit
         if not found.converged:

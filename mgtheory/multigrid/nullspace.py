@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from mgtheory._checks import check_unmasked
+from mgtheory.multigrid.phases import Phases
+from mgtheory.problems.grids import Shape
 from mgtheory.problems.problem import Problem
-from mgtheory.spectra.bounds import row_sums
+from mgtheory.spectra.bounds import entries, row_sums
 from mgtheory.spectra.symmetry import couplings, symmetriser
 
 # what A may leave of a user's basis of its nullspace, of |A| times it
@@ -27,11 +29,10 @@ def find_nullspace(
     A: sp.csr_array,
     problem: Any,
     nullspace: NDArray[Any] | str | None,
-    below: float | None = None,
+    shape: Shape | None = None,
 ) -> Any:
-    """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or where
-    A 1 = 0 to rounding (`below`) the constants, of each part of a graph that is not connected: then
-    sparse."""
+    """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or the
+    constants, see `smoothest`."""
     n = A.shape[0]
     if isinstance(nullspace, str):
         if nullspace != "auto":
@@ -41,10 +42,7 @@ def find_nullspace(
         if isinstance(problem, Problem):
             basis = problem.nullspace
             return None if basis is None else basis.astype(A.dtype)
-        constants = np.full((n, 1), n**-0.5, dtype=A.dtype)
-        below = singular_below(A) if below is None else below
-        singular = not _regular(A) and relative_image(A, constants) <= below
-        return _constants_of_parts(A) if singular else None
+        return smoothest(A, shape or (n,), None, singular_below(A))
     if nullspace is None:
         return None
     check_unmasked(nullspace, "nullspace")
@@ -66,14 +64,47 @@ def find_nullspace(
     return basis.astype(A.dtype)
 
 
-def _constants_of_parts(A: sp.csr_array) -> Any:
-    """The constants on each part of the unknowns that nothing joins to the others, shape (n, m),
-    orthonormal; sparse where there are several parts."""
+def smoothest(A: sp.csr_array, shape: Shape, phases: Phases | None, below: float) -> Any:
+    """The constants, which follow the phases if there are any, on each part of the unknowns that no
+    coupling joins to others, where A makes no more than `below` of them (`relative_image`): shape
+    (n, m), orthonormal, sparse where A has several parts; None where there is no such part."""
+    first = sp.csr_array(A[:ROWS])
+    if _regular(first if phases is None else phases.without(first)) and _is_one_part(A, shape):
+        return None
+    S = A if phases is None else phases.without(A)
+    basis = _constants(S, shape, below)
+    if basis is None or phases is None:
+        return basis
+    basis = phases.smoothest(S)[:, None].astype(A.dtype) * basis
+    basis = sp.csr_array(basis) if sp.issparse(basis) else basis
+    flat = column_images(A, basis) <= below  # around whose meshes the phases cancel
+    return basis[:, flat] if flat.any() else None
+
+
+def _constants(A: sp.csr_array, shape: Shape, below: float) -> Any:
+    """What `smoothest` finds without phases, of the sums of A's rows. On a grid whose next
+    neighbours are all coupled there is one part alone."""
+    left = np.abs(_images(A, np.ones((A.shape[0], 1), dtype=A.dtype))[:, 0]) > below
+    if left.all() or (left.any() and _is_one_part(A, shape)):
+        return None
     count, part = connected_components(couplings(A), directed=False)
+    singular = np.bincount(part, weights=left) == 0.0
+    if not singular.any():
+        return None
     values = (np.bincount(part)[part] ** -0.5).astype(A.dtype)
     if count == 1:
         return values[:, None]
-    return sp.csr_array((values, (np.arange(part.size), part)), shape=(part.size, count))
+    basis = sp.csr_array((values, (np.arange(part.size), part)), shape=(part.size, count))
+    return sp.csr_array(basis[:, singular])
+
+
+def _is_one_part(A: sp.csr_array, shape: Shape) -> bool:
+    """Whether all next neighbours along the axes of the grid are coupled."""
+    units = np.eye(len(shape), dtype=int).tolist()
+    return all(
+        np.count_nonzero(entries(A, shape, unit)) * n == A.shape[0] * (n - 1)
+        for unit, n in zip(units, shape, strict=True)
+    )
 
 
 def orthonormal(basis: Any) -> Any:
@@ -88,11 +119,18 @@ def orthonormal(basis: Any) -> Any:
 def relative_image(A: sp.csr_array, basis: Any) -> float:
     """The largest |A v| over |A| max |v|, row by row: how nearly the basis is in A's nullspace,
     whatever the scales of the rows."""
-    if sp.issparse(basis):
-        image = sp.coo_array(A @ basis)
-        whole = row_sums(A)[image.coords[0]] * np.abs(basis).max(axis=0).toarray()[image.coords[1]]
-        return float(np.max(np.abs(image.data) / whole, initial=0.0))
-    return float(np.max(np.abs(_images(A, basis))))
+    return float(np.max(column_images(A, basis), initial=0.0))
+
+
+def column_images(A: sp.csr_array, basis: Any) -> NDArray[np.float64]:
+    """`relative_image` of each column, shape (m,)."""
+    if not sp.issparse(basis):
+        return np.max(np.abs(_images(A, basis)), axis=0)
+    image, largest = sp.coo_array(A @ basis), np.abs(basis).max(axis=0).toarray()
+    i, j = image.coords
+    found = np.zeros(basis.shape[1])
+    np.maximum.at(found, j, np.abs(image.data) / (row_sums(A)[i] * largest[j]))
+    return found
 
 
 def _images(A: sp.csr_array, basis: NDArray[Any]) -> NDArray[Any]:
@@ -102,9 +140,9 @@ def _images(A: sp.csr_array, basis: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.divide(image, whole, out=np.zeros_like(image), where=whole > 0.0))
 
 
-def _regular(A: sp.csr_array) -> bool:
+def _regular(rows: sp.csr_array) -> bool:
     """Whether a few rows already say that the constants are no nullspace."""
-    return relative_image(A[:ROWS], np.ones((A.shape[0], 1), dtype=A.dtype)) > NULLSPACE
+    return relative_image(rows, np.ones((rows.shape[1], 1), dtype=rows.dtype)) > NULLSPACE
 
 
 def rounded_image(A: sp.csr_array) -> float:
@@ -114,7 +152,7 @@ def rounded_image(A: sp.csr_array) -> float:
     A term that makes A regular has one sign: then only what is at the rounding of eight digits
     counts.
     """
-    if _regular(A):
+    if _regular(A[:ROWS]):
         return 0.0
     image = _images(A, np.ones((A.shape[0], 1), dtype=A.dtype)).real
     largest, below = float(np.max(np.abs(image))), singular_below(A)

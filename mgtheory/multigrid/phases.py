@@ -28,7 +28,13 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.scales import alike
 from mgtheory.problems.grids import Ends, Shape, coordinates, mesh_width
 from mgtheory.spectra.bounds import entries
-from mgtheory.spectra.symmetry import EXACT, ROUNDED, is_symmetric, row_maxima
+from mgtheory.spectra.symmetry import (
+    EXACT,
+    ROUNDED,
+    added_along_trees,
+    is_symmetric,
+    row_maxima,
+)
 
 Indices = NDArray[np.intp]
 # of the coupling to the next line, of three: less between opposite ends, and of the other sign, is
@@ -91,7 +97,25 @@ class Phases:
         def energy(one: Phases) -> float:
             return sign * float(one.without(balanced).sum())
 
-        return min(map(turned, itertools.product((False, True), repeat=len(shape))), key=energy)
+        found = min(map(turned, itertools.product((False, True), repeat=len(shape))), key=energy)
+        return found._across(np.asarray(coupled))
+
+    def _across(self, coupled: NDArray[np.bool_]) -> Phases:
+        """With angles also where a point is not coupled to the next, as at a hole: those of any
+        other way around it, if there is one and the phases around every mesh cancel."""
+        lines = [
+            np.moveaxis(one, j, 0)[: None if self.around[j] else -1]
+            for j, one in enumerate(coupled)
+        ]
+        if all(line.all() for line in lines):
+            return self
+        places = np.arange(coupled[0].size).reshape(self.shape)
+        next_ = np.array([np.roll(places, -1, axis=j) for j in range(len(coupled))])
+        x, y = np.broadcast_to(places, coupled.shape)[coupled], next_[coupled]
+        graph = sp.csr_array((np.ones(x.size), (x, y)), shape=(places.size, places.size))
+        angles = np.angle(self.smoothest(sp.csr_array(graph + graph.T))).reshape(self.shape)
+        between = angles - angles.reshape(-1)[next_]
+        return Phases(np.where(coupled, self.steps, between), self.around)
 
     @classmethod
     def _of_signs(cls, A: sp.csr_array, shape: Shape) -> Phases | None:
@@ -130,13 +154,18 @@ class Phases:
                         tuple(0 if i == j else places for i, places in enumerate(here))
                     ]
                 )
+        return self._turned(angle)
+
+    def _turned(self, angle: NDArray[np.float64]) -> NDArray[Any]:
+        """e^(i angle), of real type where all phases are signs."""
         return np.exp(1j * angle) if (self.steps % np.pi).any() else np.cos(angle)
 
-    def smoothest(self) -> NDArray[Any]:
-        """U(x, 0) at every point, shape (n, 1) and of norm 1: with constants, what A makes of it is
-        what the real A without phases makes of them, where the phases around every mesh cancel."""
-        places = np.arange(math.prod(self.shape))
-        return self.between(places, 0 * places)[:, None] * places.size**-0.5
+    def smoothest(self, A: sp.csr_array) -> NDArray[Any]:
+        """A function of modulus 1 that follows the phases from unknown to unknown along a tree of
+        A's couplings, shape (n,): what A makes of it, and of it on each part that no coupling joins
+        to others, is what the real A without phases makes of constants, where the phases around
+        every mesh cancel."""
+        return self._turned(added_along_trees(A, lambda x, y: np.angle(self.between(x, y))))
 
     def without(self, A: sp.csr_array) -> sp.csr_array:
         """The real matrix of the a_xy conj(U(x, y))."""

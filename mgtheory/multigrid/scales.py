@@ -26,6 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from mgtheory.spectra.symmetry import is_symmetric
 
@@ -65,6 +66,8 @@ def unknown_scales(
         The rows that fix a value, to which those of others still couple, if there are any.
     """
     rounding, A = 8.0 * float(np.finfo(A.dtype).eps), A.astype(np.float64, copy=False)
+    if (empty := np.diff(A.indptr) == 0).any():  # such an unknown may have any
+        A = sp.csr_array(A + sp.diags_array(1.0 * empty))
     if not fixed.any():
         return _of_symmetric(A, cycle_of, rounding)
     S = uncoupled(A, fixed)
@@ -84,22 +87,24 @@ def unknown_scales(
 def _of_symmetric(
     A: sp.csr_array, cycle_of: Callable[[sp.csr_array], Cycle], rounding: float
 ) -> Vector | None:
-    """w of a symmetric A, of mean 1; `rounding` is what is left of sums that are 0."""
+    """w of a symmetric A, of mean 1; `rounding` is what is left of sums that are 0. Each part of
+    the unknowns that no coupling joins to others has a v of its own size, and ends by itself."""
     diagonal = A.diagonal()
     if not (diagonal > 0.0).all() or (first := _negative(A)) <= NEEDED or A.sum() <= 0.0:
         return None
     w = diagonal**-0.5
     if not is_symmetric(A) or np.maximum(alike(A, w).data, 0.0).sum() > POSITIVE * w.size:
         return None
+    part = connected_components(A, directed=False)[1]
     w = min(np.ones_like(w), w, key=lambda v: _negative(alike(A, v)))
     cycle, unit, last = None, w, np.inf
     for _ in range(ROUNDS):
         S = alike(A, w)
-        D, most, (negative, positive) = S.diagonal(), _negative(S), _balance(S)
+        D, most, (negative, positive) = S.diagonal(), _negative(S), _balance(S, part)
         known = most <= ENOUGH
         # in a singular matrix, of which w leaves nothing but rounding at last, they are equal
-        ended = np.abs(_sums(S)).max() <= rounding or most > 0.5 * last
-        if known and (positive > CLEARLY * negative or ended):
+        rest = np.abs(_sums(S))[(positive <= CLEARLY * negative)[part]]
+        if known and (rest.max(initial=0.0) <= rounding or most > 0.5 * last):
             break
         last = most
         shift = np.clip(0.1 * most, max(SHIFT[0], rounding), SHIFT[1])
@@ -110,9 +115,10 @@ def _of_symmetric(
         steps, tol = FINE if known else STEPS
         v, left = sla.cg(shifted, D, M=M, rtol=tol, maxiter=steps)
         cycle = None if left else cycle  # of a better w it is faster
-        if not np.mean(v) > 0.0 or np.mean(v > 0.0) < MOST:
+        means = np.bincount(part, v) / np.bincount(part)
+        if not (means > 0.0).all() or np.mean(v > 0.0) < MOST:
             return None
-        w = w * np.maximum(v / np.mean(v), LEAST)
+        w = w * np.maximum(v / means[part], LEAST)
     good = _negative(alike(A, w)) <= PART * first and np.ptp(np.log10(w)) < FARTHEST
     return w / np.mean(w) if good else None
 
@@ -159,7 +165,9 @@ def _sums(A: sp.csr_array) -> Any:
     return A.sum(axis=1) / A.diagonal()
 
 
-def _balance(A: sp.csr_array) -> tuple[float, float]:
-    """The negative and the positive sums of rows, both added up."""
-    sums = A.sum(axis=1)
-    return float(-np.minimum(sums, 0.0).sum()), float(np.maximum(sums, 0.0).sum())
+def _balance(A: sp.csr_array, part: NDArray[np.int32]) -> tuple[Vector, Vector]:
+    """The negative and the positive sums of rows, both added up on each part."""
+    sums: Vector = A.sum(axis=1)
+    kinds = -np.minimum(sums, 0.0), np.maximum(sums, 0.0)
+    negative, positive = (np.bincount(part, kind).astype(float) for kind in kinds)
+    return negative, positive

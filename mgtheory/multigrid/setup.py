@@ -22,7 +22,7 @@ from mgtheory.multigrid.finest import finest, make_level
 from mgtheory.multigrid.galerkin import galerkin, tidied
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import Level
-from mgtheory.multigrid.nullspace import coarse_nullspace
+from mgtheory.multigrid.nullspace import coarse_nullspace, singular_below, smoothest
 from mgtheory.multigrid.options import BLACKBOX, PYAMG, Options
 from mgtheory.multigrid.phases import Phases, nearest_points
 from mgtheory.multigrid.scales import unknown_scales
@@ -73,13 +73,8 @@ class Coarsening:
         levels = coarsened(self.finest, self, self.options.max_levels)
         matrix, own = levels[-1].cycle_matrix, self.options.coarse_solver
         if own is None:
-            steps = [level.R for level in levels[:-1]]
-            basis = self.given.nullspace
-            if basis is not None and self.given.scales is not None and self.transfers is None:
-                basis = (1.0 / self.given.scales)[:, None] * basis  # R takes the scales out
-            basis = coarse_nullspace(basis, steps, matrix.dtype)
             try:
-                levels[-1].solve = DirectSolver(matrix, basis)
+                levels[-1].solve = DirectSolver(matrix, self._coarse_nullspace(levels))
             except ValueError:
                 if matrix.shape[0] > DENSE or not isinstance(self.transfers, Aggregates):
                     raise
@@ -91,6 +86,19 @@ class Coarsening:
                 f"coarse_solver gave {solve!r}, must give a callable of a right-hand side"
             )
         return levels
+
+    def _coarse_nullspace(self, levels: list[Level]) -> Any:
+        """Of the coarsest A. Parts of a grid may have unknowns that no coarse one reaches, and then
+        are singular no more there: those that are it knows itself."""
+        basis, dtype = self.given.nullspace, levels[-1].operator.dtype
+        if sp.issparse(basis) and self.transfers is None and len(levels) > 1:
+            coarsest = levels[-1]
+            below = singular_below(coarsest.A) * levels[0].size ** 0.5  # sums of many products
+            basis = smoothest(coarsest.A, coarsest.shape, coarsest.phases, below)
+            return None if basis is None else basis.astype(dtype)
+        if basis is not None and self.given.scales is not None and self.transfers is None:
+            basis = (1.0 / self.given.scales)[:, None] * basis  # R takes the scales out
+        return coarse_nullspace(basis, [level.R for level in levels[:-1]], dtype)
 
     @cached_property
     def finest(self) -> Level:

@@ -85,6 +85,21 @@ def symmetriser(A: sp.csr_array) -> NDArray[np.float64] | None:
 
     diag(s) A is Hermitian if any positive diagonal times A is.
     """
+
+    def ratio(i: NDArray[np.intp], j: NDArray[np.intp]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = np.log(np.abs(A[j, i])) - np.log(np.abs(A[i, j]))
+        return found
+
+    logs = added_along_trees(A, ratio)
+    return np.exp(logs - logs.max()) if np.isfinite(logs).all() else None
+
+
+def added_along_trees(
+    A: sp.csr_array,
+    step: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """The sums, shape (n,), of step(i, j) over the couplings a_ij on the way from each unknown to
+    the root of its part, along a tree of A's couplings in each part of its graph."""
     graph = couplings(A)
     n, parts = A.shape[0], connected_components(graph, directed=False)[1]
     roots = np.unique(parts, return_index=True)[1]
@@ -93,12 +108,12 @@ def symmetriser(A: sp.csr_array) -> NDArray[np.float64] | None:
     graph = sp.block_array([[graph, None], [joined, sp.csr_array((1, 1))]], format="csr")
     child, parent = np.arange(n), breadth_first_order(graph, n, directed=False)[1][:n]
     parent[roots] = roots
-    logs = np.log(np.abs(A[parent, child])) - np.log(np.abs(A[child, parent]))
-    logs[roots] = 0.0
+    sums = step(child, parent)
+    sums[roots] = 0.0
     while (parent[parent] != parent).any():
         # each step doubles the part of the way to the root that is added up
-        logs, parent = logs + logs[parent], parent[parent]
-    return np.exp(logs - logs.max()) if np.isfinite(logs).all() else None
+        sums, parent = sums + sums[parent], parent[parent]
+    return sums
 
 
 def symmetric_rows(A: sp.csr_array, least: float = EPS) -> NDArray[np.float64] | None:

@@ -341,7 +341,8 @@ def test_an_empty_row_with_a_right_hand_side_is_said():
     assert hierarchy.solve(b).converged
     b[40] = 7.0
     solution = hierarchy.solve(b)
-    assert solution.reason == "stagnated"
+    assert solution.reason == "incompatible"
+    assert solution.incompatibility == pytest.approx(7.0)
     assert "1 of A's rows are empty where b is not 0, the first is row 40" in solution.message
     assert "every x leaves 7.00e+00" in solution.message
     left = b - A @ solution.x
