@@ -55,6 +55,8 @@ def _operator(record: OperatorRecord) -> Arguments | None:
     start = np.random.default_rng(0).standard_normal(A.shape[0])
     if getattr(source, "nullspace", None) is not None:
         start -= start.mean()
+    if (w := getattr(source, "scales", None)) is not None:  # else large units had the norm alone
+        A = sp.csr_array((1.0 / w)[:, None] * A * w)
     if record.kind == "problem" and record.scaling == "diagonal":
         diagonal = A.diagonal()  # 0 where a row is empty
         A = sp.csr_array(sp.diags_array(1.0 / np.where(diagonal == 0, 1.0, diagonal)) @ A)

@@ -13,6 +13,7 @@ from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.scales import alike
 from mgtheory.multigrid.setup import Coarsening, grid_operator
 from mgtheory.problems import create
+from mgtheory.smoothers import Polynomial
 from mgtheory.spectra.symmetry import asymmetry
 
 
@@ -298,3 +299,16 @@ def test_a_derived_polynomial_fits_the_coarse_levels():
     by_name = solved(A, (63, 63), smoother="chebyshev", degree=2)[1]
     assert solved(A, (63, 63), smoother=start)[1].factor == pytest.approx(by_name.factor, abs=0.01)
     assert by_name.factor < 0.08
+
+
+@pytest.mark.parametrize("spread", [1.0, 3.0])
+def test_the_gmres_polynomial_is_that_of_like_units(spread):
+    """The norm that it makes small is not that of the largest units, which left 0.21 and 0.98."""
+    S = create("poisson2d", 33).A
+    d = random_units(33**2) ** spread
+    options = {"shape": (33, 33), "degree": 2}
+    ours = Hierarchy.build(scaled(S, d), smoother="harmonic_ritz", **options)
+    level = Hierarchy.build(S, **options).levels[0]
+    expected = Polynomial("harmonic_ritz", scaling="diagonal").on(level.record(1.0 / S.diagonal()))
+    np.testing.assert_allclose(ours.levels[0].pre.polynomial.roots, expected.roots, rtol=1e-8)
+    assert solved(scaled(S, d), (33, 33), smoother="harmonic_ritz", degree=2)[1].factor < 0.13
