@@ -230,9 +230,11 @@ def _verified(local: Any, shape: tuple[int, ...], *, show: bool) -> dict[str, An
 
 def _inside(A: Any, sizes: Any) -> Any:
     """The periodic problem of the stencil that a matrix has inside its grid; of the sides Fourier
-    analysis knows nothing."""
+    analysis knows nothing. Where rows or unknowns have scales of their own it is that of D^-1 A in
+    like units, which is smoothed there."""
     from mgtheory import Problem, Stencil
     from mgtheory.multigrid.ends import stencil_inside
+    from mgtheory.multigrid.level import Level
     from mgtheory.multigrid.options import Options
     from mgtheory.multigrid.setup import grid_operator
 
@@ -240,7 +242,11 @@ def _inside(A: Any, sizes: Any) -> Any:
     of = grid_operator(A, Options(shape=sizes))
     if isinstance(of, Problem) and of.stencil is not None:
         return Problem.from_stencil(of.stencil, grid, boundary="periodic")
-    if (taps := stencil_inside(A, sizes)) is not None:  # with other ends, as of ghost points
+    taps = stencil_inside(A, sizes)  # with other ends, as of ghost points
+    if taps is None and isinstance(of, Level) and of.phases is None:  # a field is more than these
+        taps = stencil_inside(of.in_phase, sizes)
+        taps = None if taps is None else taps / taps[(1,) * taps.ndim]
+    if taps is not None:
         stencil = Stencil.from_array(taps, channels=False)
         return Problem.from_stencil(stencil, grid, boundary="periodic")
     given = " x ".join(map(str, sizes))

@@ -140,6 +140,19 @@ def test_lfa_reads_the_stencil_between_any_ends(document, tmp_path):
         np.testing.assert_allclose(found[name], model[name], rtol=1e-9)
 
 
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
+@pytest.mark.parametrize("kind", ["rows", "unknowns", "unit", "opposite"])
+def test_lfa_reads_the_stencil_beside_scales(boundary, kind):
+    """Of D S, D S D and -D S D it is that of D^-1 A in like units; they were refused."""
+    problem = create("poisson2d", 32, boundary=boundary)
+    S, d = problem.A, np.exp(np.random.default_rng(0).uniform(-1.0, 1.0, 32**2))
+    u = S.diagonal() ** -0.5
+    one, two = {"rows": (d, d**0), "unknowns": (d, d), "unit": (u, u), "opposite": (-d, d)}[kind]
+    found = inside(sp.csr_array(one[:, None] * S * two), problem.shape).stencil
+    expected = problem.stencil.to_array() / problem.stencil.diagonal.item()
+    np.testing.assert_allclose(found.to_array(), expected, atol=1e-6)
+
+
 def test_compare_predicts_where_it_can_and_measures_what_solve_does(document, files, alone):
     words = ("--family", "chebyshev", "--degrees", "2", "--repeats", "1")
     found = document("compare-smoothers", "--matrix", files / "p.npz", *GRID, *words)
