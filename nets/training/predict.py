@@ -176,8 +176,6 @@ class Classifier(nn.Module):
             allowed = f"(n, {len(self.mean)}, height, width)"
             raise ValueError(f"images have shape {tuple(x.shape)}; allowed is {allowed}")
         if x.dtype != torch.uint8:
-            if not x.is_floating_point():
-                raise ValueError(f"images are {x.dtype}; allowed are uint8, or floats in [0, 1]")
             if x.numel() and not (x.min() >= 0 and x.max() <= 1):
                 raise ValueError(
                     f"images are floats from {float(x.min()):g} to {float(x.max()):g}; allowed are"
@@ -202,7 +200,8 @@ class Classifier(nn.Module):
             or a batch (n, channels, height, width) or (n, height, width, channels). Bytes, or
             floats in [0, 1]. The path of a folder, or of an archive, is that of all image files in
             it, by name. Files and pictures are brought to `size`, and all to the channels of the
-            network: grey ones are repeated, three colours become their luminance.
+            network: grey ones are repeated, three colours become their luminance. Where a shape
+            can be read in two ways, it is that of the network's channels, and channels first.
 
         Raises
         ------
@@ -229,8 +228,12 @@ class Classifier(nn.Module):
         if several and not isinstance(images[0], list | tuple | int | float):
             parts = [self.batch(one) for one in images]
             if len({(one.dtype, one.shape[1:]) for one in parts}) > 1:
-                kinds = dict.fromkeys(f"{tuple(one.shape[1:])} {one.dtype}" for one in parts)
-                raise ValueError(f"images of one list differ: {', '.join(kinds)}; give one kind")
+                kinds = list(dict.fromkeys(f"{tuple(x.shape[1:])} {x.dtype}" for x in parts))
+                more = f" and {len(kinds) - 2} more" if len(kinds) > 2 else ""
+                raise ValueError(
+                    f"images differ: {', '.join(kinds[:2])}{more}; give one kind, or of files and"
+                    " pictures a classifier with a size"
+                )
             return torch.cat(parts)
         x = _tensor(images)
         if x.ndim == 2:
@@ -394,14 +397,22 @@ def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evalu
 
 
 def _tensor(images: Any) -> Tensor:
-    """A tensor as it is; an array that cannot be written to, as Pillow's, is copied."""
+    """A tensor as it is; an array that cannot be written to, as Pillow's, or that torch cannot
+    share, as one turned back to front, is copied. ValueError for other types than `Classifier`'s.
+    """
     if isinstance(images, Tensor):
+        if images.dtype != torch.uint8 and not images.is_floating_point():
+            raise ValueError(f"images are {images.dtype}; allowed are uint8, or floats in [0, 1]")
         return images
     check_unmasked(images, "images")
     array = np.asarray(images)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"images are {images!r:.60}, must be numbers, a path or a picture")
-    return torch.as_tensor(array if array.flags.writeable else array.copy())
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise ValueError(f"images are {array.dtype}; allowed are uint8, or floats in [0, 1]")
+    shared = array.flags.writeable and min(array.strides, default=0) >= 0
+    kind = array.dtype.newbyteorder("=") if array.itemsize <= 8 else np.float64
+    return torch.from_numpy(array if shared and array.dtype == kind else array.astype(kind, "C"))
 
 
 def _with_channels(x: Tensor, channels: int) -> Tensor:

@@ -156,8 +156,10 @@ def test_every_form_of_an_image(colours, tmp_path):
     grey = Image.fromarray(first[..., 0])  # repeated on all channels
     repeated = np.repeat(first[None, :, :, :1], 3, axis=3)
     torch.testing.assert_close(colours.probabilities(grey), colours.probabilities(repeated))
-    with pytest.raises(ValueError, match=r"images of one list differ: \(3, 8, 6\) .*\(3, 4, 6\)"):
+    with pytest.raises(ValueError, match=r"images differ: \(3, 8, 6\) .*\(3, 4, 6\)"):
         colours.predict([first, first[:4]])
+    with pytest.raises(ValueError, match=r"torch.uint8 and 5 more; give one kind, or of files"):
+        colours.predict([first[: k + 1] for k in range(7)])
     alpha = np.dstack([first, first[..., :1]])
     with pytest.raises(ValueError, match=r"shape \(8, 6, 4\); allowed are \(n, 3 or 1, height"):
         colours.predict(alpha)
@@ -181,6 +183,25 @@ def test_arrays_are_brought_to_the_channels_of_the_network_as_pictures_are(colou
     grey = wanted[:, 0]
     for given in (wanted, wanted.movedim(1, -1), list(grey), list(grey[:, None])):
         assert torch.equal(colours.batch(given), wanted.expand(-1, 3, -1, -1))
+
+
+def test_arrays_that_torch_does_not_share_are_copied(colours):
+    """Those turned back to front, as of OpenCV's blue, green and red, of another byte order, and
+    of more digits than torch has."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), dtype=np.uint8)
+    turned = np.ascontiguousarray(pixels[..., ::-1])
+    assert torch.equal(colours.batch(turned[..., ::-1]), colours.batch(pixels))
+    wanted = colours.batch(pixels / 255)
+    for dtype in (">f8", np.longdouble):
+        assert torch.equal(colours.batch((pixels / 255).astype(dtype)), wanted)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_another_type_is_refused_before_channels_are(count):
+    flat = nets.Classifier(torch.nn.Flatten(), mean=[0.5] * count, std=[1] * count)
+    for given in (torch.zeros(1, 3, 2, 2) + 0j, np.zeros((1, 3, 2, 2), int), [[[True]]]):
+        with pytest.raises(ValueError, match=r"images are .*; allowed are uint8, or floats in"):
+            flat.predict(given)
 
 
 def test_a_folder_and_an_archive_are_their_images_by_name(colours, tmp_path):
