@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,12 @@ def as_tensor(given: Any, name: str, device: torch.device | str = "cpu") -> Tens
     if tensor.dtype not in NUMBERS:
         raise ValueError(f"{name} has type {tensor.dtype}, must be of 32 or 64 bits")
     return tensor
+
+
+def on_cpu(device: torch.device | str | int | None) -> AbstractContextManager[Any]:
+    """Where a module is made that goes to `device`: on the CPU, whatever torch's default is; with
+    None there."""
+    return nullcontext() if device is None else torch.device("cpu")
 
 
 def check_numbers(module: nn.Module) -> None:

@@ -17,7 +17,7 @@ from torch import nn
 
 from mgtheory._checks import plain
 from nets.models.base import FeatureMaps, ImageModel
-from nets.models.checks import check_generator
+from nets.models.checks import check_generator, on_cpu
 from nets.models.mgnet import MgNet
 from nets.models.options import level_channels, per_level
 from nets.models.polymgnet import PolyMgNet
@@ -100,7 +100,8 @@ def create_model(
     features_only
         Without the head: a module that gives the list of the feature maps of all resolutions.
     device, dtype
-        Of its parameters and norms, as torch's modules take them; weights are drawn on the CPU.
+        Of its parameters and norms, as torch's modules take them; for a given device weights are
+        drawn on the CPU and moved.
     overrides
         Options of the model's class, and for all models ``width`` (an int: channels of the first
         level, the others in proportion; a float: a factor for all), ``levels`` (how many) and
@@ -130,7 +131,8 @@ def create_model(
     if entry.build is PolyMgNet and "steps" in options:
         options = _with_steps(name, options, given)
     _check_values(options)
-    model = _built(entry.build, options, generator)
+    with on_cpu(device):
+        model = _built(entry.build, options, generator)
     model.spec = spec  # type: ignore[assignment]
     if weights is not None:
         weights.fill(model)

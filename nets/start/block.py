@@ -26,7 +26,7 @@ from mgtheory._checks import check_kind, check_whole
 from nets.defaults import own_defaults
 from nets.models.base import evaluating
 from nets.models.blocks import LevelOptions
-from nets.models.checks import check_generator, check_images, check_numbers
+from nets.models.checks import check_generator, check_images, check_numbers, on_cpu
 from nets.models.classifier import levels_of
 from nets.models.coefficients import Coefficients, writing
 from nets.models.convolutions import CONVOLUTIONS
@@ -74,7 +74,8 @@ class PolynomialBlock(nn.Module):
     coefficients, parameterisation
         As of `PolyMgNet`.
     device, dtype
-        Of its parameters and norms, as torch's modules take them; A is drawn on the CPU.
+        Of its parameters and norms, as torch's modules take them; for a given device A is drawn on
+        the CPU and moved.
     **options
         Of `LevelOptions`: residual, kernel_size, groups, padding_mode, separable, form.
 
@@ -127,19 +128,20 @@ class PolynomialBlock(nn.Module):
         find_scheme(start)  # refuses an unknown one
         steps = level_steps(factors)
         where = steps.get("placement", "regular") if placement is None else placement
-        self.level = LevelOptions(where, **options).polynomial_level(
-            channels,
-            steps["factors"],
-            coefficients=coefficients,
-            parameterisation=parameterisation,
-            last=True,
-            dim=dim,
-        )
+        with on_cpu(device):
+            self.level = LevelOptions(where, **options).polynomial_level(
+                channels,
+                steps["factors"],
+                coefficients=coefficients,
+                parameterisation=parameterisation,
+                last=True,
+                dim=dim,
+            )
+            # a number, of which `torch.optim.swa_utils` can take means: not 0 where one was started
+            self.register_buffer("started", torch.tensor(0.0))
         check_separable_start([self.level.A], operator)
         self.dim, self.operator = dim, operator
         self.report: LevelReport | None = None
-        # a number, of which `torch.optim.swa_utils` can take means: not 0 where one was started
-        self.register_buffer("started", torch.tensor(0.0))
         self._waits = True  # `started` without a look at a tensor, for which a GPU would wait
         self.to(device=device, dtype=dtype)
         if start_size is not None and not self.started.is_meta:

@@ -365,6 +365,9 @@ def test_device_and_type_are_given_as_to_a_layer_of_torch(name):
         assert torch.equal(value, single[key].to(value.dtype))
     empty = nets.create_model(name, width=4, device="meta")
     assert all(tensor.is_meta for tensor in empty.state_dict().values())
+    with torch.device("meta"):  # what is given goes before torch's default
+        given = nets.create_model(name, width=4, device="cpu")
+    assert not any(tensor.is_meta for tensor in given.state_dict().values())
 
 
 def test_numbers_of_numpy_and_torch_are_numbers():

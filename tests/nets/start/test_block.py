@@ -251,6 +251,9 @@ def test_device_and_type_are_given_as_to_a_layer_of_torch():
     assert torch.equal(made(x), double(x))
     empty = nets.PolynomialBlock(3, start_size=(6, 7), device="meta")
     assert all(tensor.is_meta for tensor in empty.state_dict().values())
+    with torch.device("meta"):  # what is given goes before torch's default
+        given = nets.PolynomialBlock(3, device="cpu")
+    assert not any(tensor.is_meta for tensor in given.state_dict().values())
 
 
 def resnet20():
