@@ -133,6 +133,13 @@ def test_paired_without_spread_claims_nothing():
         assert found.difference.low is found.difference.high is found.difference.half is None
 
 
+def test_values_apart_by_rounding_are_tied():
+    found = paired({0: 0.1 + 0.2, 1: 0.5}, {0: 0.3, 1: 0.5})
+    assert (found.wins, found.losses, found.ties, found.p_value) == (0, 0, 2, 1.0)
+    other = paired({0: 1e20, 1: 2.0}, {0: 1e20, 1: 1.0})  # each pair has a rounding of its own
+    assert (other.wins, other.ties) == (1, 1)
+
+
 def test_as_many_right_in_all_is_no_difference():
     a, b = (dict(enumerate(n / 144 for n in right)) for right in ((118, 123, 132), (129, 105, 139)))
     assert np.mean([a[seed] - b[seed] for seed in a]) != 0  # but -4e-17
