@@ -55,9 +55,9 @@ def train(
             "Fine-tune: start from the weights of a run, of a model.safetensors or, as q2-digits,"
             " of the package, where shapes agree; the last layer is drawn anew for other classes."
             " Without --config the configuration is that of the run, beside the file, or of the"
-            " package's weights; else q2's, with the network of the weights. Its learning rate is"
-            " one for a new network: a smaller one, such as --set lr=0.02 in place of q2's 0.1,"
-            " keeps more of what was learned.",
+            " package's weights; else q2's, with the network of the weights. The rate of a"
+            " configuration is one for a new network: a smaller one, such as --set lr=0.02 in place"
+            " of q2's 0.1, keeps more of what was learned.",
         ),
     ] = None,
     resume: Annotated[
