@@ -159,7 +159,7 @@ SENTENCES = [
             ("docs/evidence.md", "width is {0:.1f} points above the dense q4 of 92 thousand"),
             (
                 "docs/evidence.md",
-                "of 92 thousand ({1:.1f} to {2:.1f}, p = {3:.2f} by itself). What they",
+                "({1:.1f} to {2:.1f}, p = {3:.2f} by itself). What they",
             ),
             ("docs/choosing.md", "{0:.1f} points above the dense q4 ({1:.1f} to {2:.1f});"),
         )
