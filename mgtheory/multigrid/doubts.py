@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.coarse import DENSE
 from mgtheory.multigrid.ends import Kinds
 from mgtheory.multigrid.level import Level
-from mgtheory.multigrid.scales import ENOUGH, MOST
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.spectra.bounds import coupling_ratio, entries
 from mgtheory.spectra.symmetry import (
@@ -242,25 +241,6 @@ def about_indefiniteness(levels: Sequence[Level]) -> str:
     return (
         f"A is indefinite: of {values.size} eigenvalues on the coarsest grid {below} are of"
         " the other sign, as of a wave, which cycles amplify; krylov='gmres' may converge"
-    )
-
-
-def about_small_scales(level: Level, x: NDArray[Any]) -> str:
-    """If a bare A is symmetric with sums of rows slightly below 0, for which no scales of the
-    unknowns were looked for, and x, of which cycles leave a residual, has one sign nearly
-    everywhere, as the eigenvector of the smallest eigenvalue has. Else empty."""
-    if level.problem is not None or level.scales is not None or not level.symmetric:
-        return ""
-    S = level.in_phase
-    if np.iscomplexobj(S.data) or np.iscomplexobj(x) or not (diagonal := S.diagonal()).all():
-        return ""
-    lowest = float((S.sum(axis=1) / diagonal).min())
-    if lowest >= -ENOUGH or np.mean(x * np.sign(x.sum()) > 0.0) < MOST:
-        return ""
-    return (
-        f"rows of A have sums down to {lowest:.0e} of their diagonals, and x has one sign nearly"
-        " everywhere: if A is singular, as D S D with a singular S is, build with nullspace=, which"
-        " has D^-1 1, an array of shape (n, 1)"
     )
 
 

@@ -48,7 +48,6 @@ from mgtheory.multigrid.doubts import (
     about_empty_rows,
     about_indefiniteness,
     about_penalties,
-    about_small_scales,
     about_winds,
 )
 from mgtheory.multigrid.given import Given, same_matrix
@@ -235,8 +234,6 @@ class Hierarchy(GridHierarchy):
             said.append(barely_singular(A, self.nullspace))
         if found.reason in (Reason.STAGNATED, Reason.INCOMPATIBLE):
             said.append(about_empty_rows(A, np.asarray(b) * stop.unit))
-        if found.reason is Reason.STAGNATED and self.nullspace is None:
-            said.append(about_small_scales(self.levels[0], found.x))
         left = found.residual_norms[-1] / stop.unit
         if not found.converged:
             said += [about_winds(self.levels[0]), about_indefiniteness(self.levels)]

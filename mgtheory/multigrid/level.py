@@ -331,8 +331,6 @@ class Level:
                 f"level {self.index}: the diagonal of A has {np.sum(diagonal == 0)} zeros, this"
                 " smoother divides by it"
             )
-        if np.all(np.abs(diagonal.imag) <= EXACT * np.abs(diagonal)):  # of a Hermitian A
-            diagonal = diagonal.real
         return 1.0 / diagonal
 
     @property

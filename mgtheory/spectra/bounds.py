@@ -28,6 +28,7 @@ from mgtheory._checks import check_array, check_finite, check_whole
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.spectra.arnoldi import linear_operator, product
 from mgtheory.spectra.ritz import LanczosEstimate, Operator, lanczos, square_operator, start_vector
+from mgtheory.spectra.symmetry import EXACT
 
 # steps of a quick look at a spectrum: the bound is then 1.00 to 1.03 times the largest eigenvalue
 QUICK = 10
@@ -282,7 +283,11 @@ def quick_ritz(
     A: sp.csr_array, B: NDArray[Any] | None, steps: int = QUICK
 ) -> LanczosEstimate | None:
     """The extreme Ritz values of BA after a few steps; None if not symmetric on their Krylov space,
-    or not finite."""
+    or not finite. Of c A with a complex c those of A: the phase that all of B has is given to A."""
+    if B is not None and np.iscomplexobj(B):
+        turn = B[0] / abs(B[0])
+        if np.all(np.abs(B - turn * np.abs(B)) <= EXACT * np.abs(B)):
+            A, B = sp.csr_array(turn * A), np.abs(B)
     try:
         return lanczos(linear_operator(A), B=B, steps=steps)  # entries take as long as the steps
     except ValueError:

@@ -312,23 +312,3 @@ def test_the_gmres_polynomial_is_that_of_like_units(spread):
     expected = Polynomial("harmonic_ritz", scaling="diagonal").on(level.record(1.0 / S.diagonal()))
     np.testing.assert_allclose(ours.levels[0].pre.polynomial.roots, expected.roots, rtol=1e-8)
     assert solved(scaled(S, d), (33, 33), smoother="harmonic_ritz", degree=2)[1].factor < 0.13
-
-
-def test_a_singular_matrix_whose_scales_are_too_alike_to_be_looked_for():
-    """What is said where b has a part that no x reduces helps: then it is incompatible."""
-    n, rng = 64, np.random.default_rng(0)
-    k, places = rng.uniform(1.0, 1.3, n * n), np.arange(n * n).reshape(n, n)
-    A = sp.csr_array((n * n, n * n))
-    for axis in (0, 1):
-        x, y = places.ravel(), np.roll(places, -1, axis=axis).ravel()
-        c = 2.0 / (1.0 / k[x] + 1.0 / k[y])
-        A = A - sp.csr_array((np.r_[c, c], (np.r_[x, y], np.r_[y, x])), shape=A.shape)
-    A = sp.csr_array(A - sp.diags_array(A.sum(axis=1)))
-    B, b = unit(A), rng.standard_normal(n * n)
-    plain = Hierarchy.build(B, shape=(n, n)).solve(b)
-    assert plain.reason == "stagnated"
-    assert "build with nullspace=, which has D^-1 1" in plain.message
-    root = A.diagonal() ** 0.5
-    known = Hierarchy.build(B, shape=(n, n), nullspace=root[:, None]).solve(b)
-    assert known.reason == "incompatible"
-    assert known.incompatibility == pytest.approx(abs(root @ b) / np.linalg.norm(root), rel=1e-6)
