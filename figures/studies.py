@@ -5,21 +5,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from analysis.studies.grid import Grid, Place
+from analysis.studies.grid import FEW_SEEDS, Grid, Place
 from analysis.studies.question import COSTS, MEASURES, STARTS, Measure, Question
 from analysis.studies.text import axis_text, place_text
 from figures.curves import plain_labels
+from figures.legends import fitted
 from figures.names import FRONT, IF_ROOM, NAME, place_names
 from figures.style import (
     BLACK,
@@ -56,6 +58,8 @@ BESIDE, NEXT = 0.6, 0.06  # of several places: the whole width, and most between
 # of all means: the worst lie beyond the axis where they would make the rest so many times smaller,
 # but for those that are nearer to its end than this part of it
 SHOWN, HIDES, NEAR = 0.8, 2.5, 0.25
+# points with their names beside them; more have numbers, and a list below: across, and how high
+NAMED, LISTED, LINE = 10, 2, 0.15
 MEANS = "means over the seeds, 95 % intervals of each; of pairs of a seed: the tables"
 BEYOND = "triangles: means beyond the axis"
 
@@ -74,7 +78,9 @@ def study_figure(grid: Grid, question: Question) -> Figure:
     across, height = min(len(columns), ACROSS), 3.1 if costs else 2.1
     left_over = [None] * (-len(columns) % across if across else 0)  # of a measure's last row
     cells = [cell for name in names for cell in [*((name, one) for one in columns), *left_over]]
-    made, axes = panels(len(cells), across, width=DOUBLE, height=height, extra=0.7)
+    numbers = _numbers(grid, names[0], costs) if costs else {}
+    extra = 0.7 + (LINE * (1 + -(-len(numbers) // LISTED)) if numbers else 0.0)
+    made, axes = panels(len(cells), across, width=DOUBLE, height=height, extra=extra)
     drawn = []
     for ax, cell in zip(axes.flat, cells):
         if cell is None:
@@ -83,7 +89,7 @@ def study_figure(grid: Grid, question: Question) -> Figure:
         drawn.append(ax)
         name, column = cell
         if costs:
-            draw_costs(ax, grid, name, column)
+            draw_costs(ax, grid, name, column, numbers=numbers)
             continue
         draw_along(ax, grid, places[column], name, question=question)
         if ax not in axes[:, 0]:
@@ -93,9 +99,39 @@ def study_figure(grid: Grid, question: Question) -> Figure:
     if any(ax.get_legend_handles_labels()[1] for ax in axes.flat):
         _legend(made, MEANS)
     panel_letters(drawn)
+    if numbers:
+        _list(made, grid, names[0], numbers)
     if costs:
         place_names(made)
     return made
+
+
+def _numbers(grid: Grid, name: str, costs: Sequence[str]) -> dict[str, int]:
+    """Label -> rank by the mean of a measure, the best first; none where there are few."""
+    sign = 1.0 if MEASURES[name].smaller_is_better else -1.0
+    means = {label: sign * y.mean for cost in costs for label, _, y in _costs(grid, cost, name)}
+    ranked = sorted(means, key=lambda label: means[label])
+    return {label: k for k, label in enumerate(ranked, 1)} if len(ranked) > NAMED else {}
+
+
+def _list(made: Figure, grid: Grid, name: str, numbers: Mapping[str, int]) -> None:
+    """Below the panels what the numbers stand for, and how many seeds where these are few."""
+    seeds = {label: y.n for cost in COSTS for label, _, y in _costs(grid, cost, name)}
+    entries = {}
+    for label, k in numbers.items():
+        few = f" (n = {seeds[label]})" if seeds[label] < FEW_SEEDS else ""
+        entries[f"{k}  {label}{few}"] = Line2D([], [], **_mark(label, numbers).points)
+    place: Any = {"loc": "outside lower center", "columns": LISTED, "handlelength": 1.0}
+    legend = fitted(made.legend, entries, made.bbox.width, 0.5 * made.bbox.height, **place)
+    few = f"; n: seeds, where fewer than {FEW_SEEDS}" if min(seeds.values()) < FEW_SEEDS else ""
+    legend.set_title(f"numbers: by the mean {MEASURES[name].title}, the best first{few}")
+
+
+def _mark(label: str, labels: Collection[str]) -> Look:
+    """A network's look by its kind where all are networks, else that of its place among all."""
+    kinds = [kind_of(one) for one in labels]
+    own = kind_of(label)
+    return look(list(labels).index(label)) if own is None or None in kinds else KINDS[own]
 
 
 def draw_along(
@@ -274,30 +310,34 @@ def _look(index: int) -> Look:
     return Look(own.colour, partner.dashes, partner.marker)
 
 
-def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
+def draw_costs(
+    ax: Axes, grid: Grid, name: str, cost: str, *, numbers: Mapping[str, int] | None = None
+) -> Axes:
     """Everything that is compared as a point: its mean and 95 % interval against what a run costs;
     the line joins what nothing else beats in both, whose points are filled.
 
     Networks have the colour of their kind, anything else a look of its own. `place_names` writes
     the names beside the points: those on the line and the best of each kind, with their costs, the
-    best first, then the others where there is room.
+    best first, then the others where there is room. Where `numbers` are given, label -> number,
+    these stand in the place of all names, bold on the line.
     """
     measure, points = MEASURES[name], _costs(grid, cost, name)
+    labels = numbers or [label for label, *_ in points]
     front = undominated([(x, y.mean) for _, x, y in points], smaller=measure.smaller_is_better)
     kinds = [kind_of(label) for label, *_ in points]
-    for k, (_, x, found) in enumerate(points):
+    for k, (label, x, found) in enumerate(points):
         y, half = measure.unit * found.mean, measure.unit * (found.half or 0.0)
-        kind = kinds[k] if None not in kinds else None
-        style: dict[str, Any] = {"elinewidth": 0.6, "zorder": 3} | ({"label": kind} if kind else {})
-        style |= (KINDS[kind] if kind else look(k)).points
+        style: dict[str, Any] = {"elinewidth": 0.6, "zorder": 3, **_mark(label, labels).points}
         style |= {} if k in front else {"mfc": ground(ax)}
         # solid, not transparent: few colours make a small file
         red, green, blue = (0.5 + 0.5 * part for part in to_rgb(style["color"]))
         ax.errorbar([x], [y], yerr=[half], ecolor=(red, green, blue), **style)
+    for kind in dict.fromkeys(kinds) if None not in kinds else ():
+        ax.plot([], [], label=kind, **KINDS[str(kind)].points)
     sign = 1.0 if measure.smaller_is_better else -1.0
     order = sorted(range(len(points)), key=lambda k: sign * points[k][2].mean)
     # who is known by no colour of a kind needs the name
-    known = front if None not in kinds else set(order)
+    known = front if None not in kinds and not numbers else set(order)
     known = known | {next(k for k in order if kinds[k] == kind) for kind in set(kinds)}
     short = EngFormatter(sep=" ")
     for k in sorted(order, key=lambda k: k not in known):
@@ -307,6 +347,9 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
         name_style["arrowprops"] |= {"shrinkA": 0.5, "shrinkB": 3.0}
         at = x, measure.unit * found.mean
         words = f"{label}: {short(float(f'{x:.3g}'))}" if k in known else label
+        if numbers:
+            words = str(numbers[label])
+            name_style |= {"color": ink(ax), "fontweight": "bold" if k in front else "normal"}
         text = ax.annotate(words, at, (4, 3), textcoords="offset points", **name_style)
         text.set_gid(NAME if k in known else IF_ROOM)
         text.set_in_layout(False)
@@ -324,7 +367,7 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
     else:  # the numbers between two powers of 10 would stand on one another
         ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
-    ax.margins(x=0.22, y=0.16)
+    ax.margins(x=0.08 if numbers else 0.22, y=0.08 if numbers else 0.16)
     return finished(ax, COSTS[cost], measure.title, legend=False)
 
 

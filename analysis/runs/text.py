@@ -97,7 +97,8 @@ MEANINGS = {
     "std (%)": "standard deviation over the seeds, n - 1 in the denominator",
     "low (%)": (
         "and high: the 95 % confidence interval of the mean over the seeds (Student's t), within 0"
-        " and 100; it is wide for two"
+        " and 100; it reaches 9 standard deviations to each side for two, 2.5 for three, 1.2 for"
+        " five"
     ),
     "difference (%)": (
         "mean of first - second over the shared seeds, in points of test accuracy; low and high:"

@@ -20,7 +20,7 @@ from analysis.studies.question import MEASURES, STARTS, Measure
 from nets.settings import is_seed
 
 LEVEL = 0.01  # below this adjusted p-value a difference is called significant
-
+FEW_SEEDS = 5  # fewer are named wherever a mean of them is shown
 
 Place = tuple[tuple[str, Any], ...]
 

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scipy.special import stdtrit
+
 from analysis.numbers import number
 from analysis.stats import Estimate, rank_correlation
-from analysis.studies.grid import LEVEL, Cell, Grid, Place, Test
+from analysis.studies.grid import FEW_SEEDS, LEVEL, Cell, Grid, Place, Test
 from analysis.studies.question import COSTS, MEASURES, STARTS, Measure, Question
 
 
@@ -37,7 +39,48 @@ def scale_text(grid: Grid, question: Question) -> tuple[str, str]:
     elif question.along_starts:
         for name in grid.starts:
             add(*start_text(grid, question, name), STARTS[name].title)
+    findings += few_text(grid, question)
     return "\n".join(findings), "\n\n".join(part for part in parts if part)
+
+
+def few_text(grid: Grid, question: Question) -> list[str]:
+    """A finding of how many means are of few seeds, and how little those decide: the interval
+    reaches t_{n-1} / sqrt(n) standard deviations, and of m tests the smallest p-value is to be
+    below `LEVEL` / m. None where there are `FEW_SEEDS` everywhere."""
+    names = [name for name in question.measures if name in grid.measures]
+    known = (
+        cell.estimate(name) for name in names for c in grid.cells.values() for cell in c.values()
+    )
+    counts = Counter(one.n for one in known if one is not None)
+    few = sorted((n, count) for n, count in counts.items() if n < FEW_SEEDS)
+    if not few:
+        return []
+    listed = ", ".join(f"n = {n}: {count}" for n, count in few)
+    total, n = sum(count for _, count in few), few[-1][0]
+    parts = [f"{total} of {counts.total()} means are of fewer than {FEW_SEEDS} ({listed})"]
+    if few[0][0] == 1:
+        parts.append("One seed has no interval")
+    if n > 1:
+        parts.append(
+            f"An interval of {n} reaches {_in_deviations(n, 0.05):.1f} standard deviations to each"
+            " side, and holds if seeds scatter normally, which so few cannot show"
+        )
+    candidate = question.candidate
+    tests = grid.tests(names[0], candidate) if candidate is not None else []
+    tests = [test for test in tests if test.p_holm is not None]
+    pairs = max((test.pairs for test in tests), default=0)
+    if 1 < pairs < FEW_SEEDS:
+        size = _in_deviations(pairs, LEVEL / len(tests))
+        parts.append(
+            f"Of {len(tests)} tests of {pairs} pairs one has p < {LEVEL:g} from a difference of"
+            f" {size:.0f} standard deviations on: what is not shown may well be there"
+        )
+    return [f"- few seeds: {'. '.join(parts)}."]
+
+
+def _in_deviations(n: int, p: float) -> float:
+    """The mean over n at which the two-sided t-test has this p-value, in standard deviations."""
+    return float(stdtrit(n - 1, 1 - p / 2)) / math.sqrt(n)
 
 
 def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> str:

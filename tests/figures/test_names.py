@@ -7,9 +7,9 @@ import numpy as np
 
 from analysis.studies.grid import Grid
 from analysis.studies.question import Question
-from figures.names import AWAY, _boxes, _size, _together
-from figures.studies import study_figure
-from figures.style import BLACK, GREY, paper
+from figures.names import AWAY, _boxes, _size, _together, place_names
+from figures.studies import draw_costs, study_figure
+from figures.style import BLACK, GREY, figure, paper
 
 QUESTION = Question.of({"title": "x", "compare": "net", "measures": ["train_loss"]})
 
@@ -79,6 +79,14 @@ def test_memory_grows_with_the_number_of_names():
     assert most < 5e6
 
 
+def named_points(rows):
+    """Axes on which as many points have names as there are."""
+    made, axes = figure(width=7.0, height=3.8)
+    draw_costs(axes[0, 0], Grid.of(rows, "net"), "train_loss", "parameters")
+    place_names(made)
+    return axes[0, 0]
+
+
 def test_more_names_than_a_panel_holds():
     """Long ones: the best stand, in spite of the many; none covers another's middle."""
     rows = [
@@ -88,8 +96,7 @@ def test_more_names_than_a_panel_holds():
     for k, (_, row) in enumerate(rows):
         row["parameters"] = 1e4 + 1e3 * (k * 7 % 40)
     with paper():
-        made = study_figure(Grid.of(rows, "net"), QUESTION)
-        (ax,) = made.axes
+        ax = named_points(rows)
         shown = [one for one in ax.texts if one.get_gid() and one.get_visible()]
         assert 10 <= len(shown) < 40
         assert shown[0].get_text().startswith("0 long")
@@ -108,8 +115,7 @@ def test_a_heap_keeps_the_names_that_the_panel_needs():
         for name, (cost, loss) in nets.items()
     ]
     with paper():
-        made = study_figure(Grid.of(rows, "net"), QUESTION)
-        (ax,) = made.axes
+        ax = named_points(rows)
         shown = [one for one in ax.texts if one.get_visible() and one.get_text()[0] in "qgRM"]
         texts = [one.get_text() for one in shown]
         assert texts[:3] == ["q2: 10 k", "ResNet-8: 75 k", "MgNet: 10.4 k"]

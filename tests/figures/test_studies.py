@@ -8,6 +8,7 @@ from analysis.studies.grid import Grid
 from analysis.studies.question import Question
 from figures.studies import (
     BEYOND,
+    KINDS,
     MEANS,
     _look,
     draw_along,
@@ -283,6 +284,44 @@ def test_what_nothing_beats_in_both():
     assert undominated(points, smaller=True) == {4}
     kinds = [kind_of(name) for name in ("q4, width 8", "preact_mgnet", "ResNet-8", "regular")]
     assert kinds == ["Poly-MgNet", "MgNet", "ResNet", None]
+
+
+def test_many_points_have_numbers_and_a_list_of_them():
+    """By the mean of the first measure, the best first, the same in every panel, bold on the line;
+    few seeds stand in the list."""
+    nets = [f"q{k}" for k in range(8)] + ["ResNet-8", "MgNet", "ResNet-18"]
+    rows = [
+        ({"seed": seed, "net": name}, {"test_accuracy": 0.5 + 0.01 * k, "train_loss": 1.0 + k % 3})
+        for k, name in enumerate(nets)
+        for seed in range(5 if k else 3)
+    ]
+    for point, row in rows:
+        row |= {"parameters": 1e4 * (1 + nets.index(point["net"])), "flops_per_image": 1e6}
+    given = {"title": "x", "compare": "net", "measures": ["test_accuracy", "train_loss"]}
+    with paper():
+        made = study_figure(Grid.of(rows, "net"), Question.of(given))
+        loss = study_figure(
+            Grid.of(rows, "net"), Question.of({**given, "measures": ["train_loss"]})
+        )
+        few = study_figure(Grid.of(rows[:-5], "net"), Question.of(given))
+    accuracy, _, losses, _ = made.axes
+    at = {one.get_text(): one for one in accuracy.texts if one.get_gid()}
+    assert {k: one.xy[1] for k, one in at.items()} == {
+        str(k): pytest.approx(61.0 - k) for k in range(1, 12)
+    }
+    assert all(one.get_weight() == "bold" for one in at.values())  # dearer and better, all of them
+    light = [one.get_text() for one in losses.texts if one.get_gid() and one.get_weight() != "bold"]
+    assert sorted(light, key=int) == [str(k) for k in range(1, 11)]  # but q0
+    _, listed = made.legends
+    texts = [one.get_text() for one in listed.get_texts()]
+    assert texts == [f"{k}  {name}" for k, name in enumerate(nets[:0:-1], 1)] + ["11  q0 (n = 3)"]
+    colours = [one.get_color() for one in listed.get_lines()[:3]]
+    assert colours == [KINDS[kind].colour for kind in ("ResNet", "MgNet", "ResNet")]
+    assert "n: seeds" in listed.get_title().get_text()
+    first = loss.legends[1].get_texts()[0].get_text()
+    assert first.startswith("1  q0")  # the smallest loss
+    assert len(few.legends) == 1
+    assert {"q0: 10 k"} <= {one.get_text() for one in few.axes[0].texts}
 
 
 def test_intervals_of_several_places_lie_apart_and_those_of_the_searched_on_one_another(ax):
