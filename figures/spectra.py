@@ -188,7 +188,7 @@ def draw_root_strip(ax: Axes, roots: Mapping[str, ArrayLike]) -> Axes:
     ax.tick_params(axis="x", labelsize=6.5)
     ax.set_xlim(*ends)
     ax.set_yticks(range(len(roots)), list(roots))
-    ax.set_ylim(len(roots) - 0.5, -0.5)
+    ax.set_ylim(max(len(roots), 1) - 0.5, -0.5)
     return finished(ax, "Re of the roots / b", "", legend=False)
 
 

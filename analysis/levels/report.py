@@ -30,7 +30,7 @@ from analysis.levels.effective import (
 from analysis.levels.identifiability import Reading, readings
 from analysis.levels.spectra import damping, verdict_of
 from analysis.levels.state import LevelState, StepState
-from analysis.levels.verdict import TOLERANCE, Verdict, judge, weight_distance
+from analysis.levels.verdict import NO_SPECTRUM, TOLERANCE, Verdict, judge, weight_distance
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
 from nets.start.padded import TOLERANCE as TOLERANCE_OF_MEASURED
@@ -186,7 +186,7 @@ class LevelReport:
     @property
     def relative(self) -> dict[str, ResidualPolynomial]:
         """The polynomials of the roles on (0, 1], each in units of its own A's spectral radius;
-        without those of A = 0."""
+        without those of A = 0, and none where training left that."""
         return relative(self.views, self.operators)
 
     @computed_field(alias="not_identifiable")  # type: ignore[prop-decorator]
@@ -217,6 +217,8 @@ def relative(
     views: Mapping[str, View], operators: Mapping[str, Operator]
 ) -> dict[str, ResidualPolynomial]:
     """As `LevelReport.relative`."""
+    if not operators["learned"].radius:
+        return {}
     return {
         role: view.polynomial.scaled(1.0 / radius)
         for role, view in views.items()
@@ -343,6 +345,9 @@ def _verdicts(
 ) -> tuple[Verdict, Verdict | None]:
     """By the coefficients as they stand, and by the effective ones; None without norms."""
     q = relative(views, operators)
+    if views["learned"].polynomial is not None and "learned" not in q:
+        none = Verdict(NO_SPECTRUM, tolerance=tolerance)
+        return none, none if "effective" in views else None
     identifiable = all(note.identifiable for note in notes)
     verdict = judge(
         q.get("start"),

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from mgtheory.fourier import grid_frequencies, high_frequencies, symbol
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import mirrored
+from nets.start.padded import LARGEST
 from nets.start.periodic import NARROW
 
 SMOOTHER, NOT_A_SMOOTHER = "smoother", "not a smoother"
@@ -110,10 +111,16 @@ def damping(
     kept, partners = half_plane(shape)
     block = max(1, CHUNK // kernel.shape[0] ** 2)
     # wide ones in half of the time, to 1e-5, as their eigenvalues are
-    dtype = np.complex64 if kernel.shape[0] > NARROW else np.complex128
+    kinds = (np.complex64, np.complex128)[kernel.shape[0] <= NARROW :]
     for start in range(0, len(kept), block):
         here, there = kept[start : start + block], partners[start : start + block]
-        matrices = propagate(matrix_symbol(kernel, flat[here]).astype(dtype), flat[here])
+        for kind in kinds:  # powers of high degree go beyond single precision
+            with np.errstate(over="ignore", invalid="ignore"):
+                matrices = propagate(matrix_symbol(kernel, flat[here]).astype(kind), flat[here])
+            if np.abs(matrices).max() < LARGEST:
+                break
+        if not np.isfinite(matrices).all():
+            raise ValueError("one pass over the steps amplifies beyond the range of numbers")
         norm[here] = norm[there] = np.linalg.norm(matrices, 2, axis=(-2, -1))
         if radius is None:
             values = torch.linalg.eigvals(torch.from_numpy(matrices))

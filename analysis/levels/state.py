@@ -56,6 +56,10 @@ class NormState:
                 f"batch norm: arrays have shapes {sorted(shapes)}, must be one-dimensional and"
                 " equal"
             )
+        if not all(
+            np.isfinite(getattr(self, name)).all() for name in ("gamma", "beta", "mean", "var")
+        ):
+            raise ValueError("a batch norm holds numbers that are not finite: the run diverged")
         if not self.eps > 0 or not (self.var >= 0).all():
             raise ValueError(
                 f"batch norm: eps is {self.eps}, smallest variance {self.var.min()}; must be"

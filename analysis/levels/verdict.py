@@ -31,6 +31,7 @@ REDISCOVERED, ELSEWHERE = "rediscovered", "elsewhere"
 NEAR, AWAY = "near theory", "away from theory"
 NOT_IDENTIFIABLE = "not identifiable"
 NO_POLYNOMIAL = "no polynomial"
+NO_SPECTRUM = "no spectrum"
 WORDS = {
     KEPT: "started at the theory's polynomial and is still within the tolerance of it",
     RESCALED: (
@@ -40,13 +41,14 @@ WORDS = {
     LEFT: "started at the theory's polynomial and is no longer within the tolerance of it",
     REDISCOVERED: "started elsewhere and came within the tolerance of the theory's polynomial",
     ELSEWHERE: "started elsewhere and is still not within the tolerance of the theory's polynomial",
-    NEAR: "with the norms folded in it is within the tolerance of the theory's polynomial",
-    AWAY: "with the norms folded in it is not within the tolerance of the theory's polynomial",
+    NEAR: "with any norms folded in it is within the tolerance of the theory's polynomial",
+    AWAY: "with any norms folded in it is not within the tolerance of the theory's polynomial",
     NOT_IDENTIFIABLE: (
         "a batch norm takes the meaning of at least one coefficient away, so nothing is said about"
         " the polynomial"
     ),
     NO_POLYNOMIAL: "the steps are convolutions, not polynomials in A",
+    NO_SPECTRUM: "the spectral radius of A is 0, so q is 1 on all of the spectrum",
 }
 
 

@@ -18,6 +18,7 @@ from analysis.levels.verdict import (
     KEPT,
     LEFT,
     NEAR,
+    NO_SPECTRUM,
     NOT_IDENTIFIABLE,
     REDISCOVERED,
     RESCALED,
@@ -43,6 +44,9 @@ FOLDED = {
     NEAR: "near the theory's polynomial",
     AWAY: "away from the theory's polynomial",
 }
+# of a start without a spectrum
+DID |= {word: f"ended {where}" for word, where in FOLDED.items()}
+DID[NO_SPECTRUM] = "left an A of spectral radius 0, on whose spectrum every q is 1"
 
 
 ORIGINS = {"start": "from which it started", "reference": "for comparison", "none": "none"}
@@ -244,7 +248,7 @@ def _smoothing(report: SpectralReport) -> str:
     some = some or (f"Of {len(views)} levels {levels_text(good)} are" if good else "No level is")
     return (
         f"{some} a smoother in the end: at level {worst} one pass multiplies an error that a"
-        f" coarser grid cannot see by {size}, above 1."
+        f" coarser grid cannot see by {size}, not below 1."
     )
 
 

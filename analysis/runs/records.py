@@ -147,7 +147,7 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
             f"run {path}: start.safetensors and model.safetensors hold different models; the folder"
             " is a mixture of two runs"
         )
-    start, learned = (level_states(models[which], init) for which in ("start", "learned"))
+    start, learned = (_levels(path, which, models[which], init) for which in ("start", "learned"))
     if len(init.levels) != len(start):
         raise ValueError(
             f"run {path}: init.json has {counted(len(init.levels), 'level')} and the model"
@@ -164,6 +164,14 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
         theory=theory_of(models["start"], init, reference=reference),
         fingerprint=fingerprint_of(path, reference),
     )
+
+
+def _levels(path: Path, which: str, model: Any, init: InitReport) -> tuple[LevelState, ...]:
+    """The levels of a run's network; ValueError says whose weights are wrong."""
+    try:
+        return level_states(model, init)
+    except ValueError as error:
+        raise ValueError(f"run {path}, weights {which}: {error}") from error
 
 
 def read_metrics(run: str | os.PathLike[str]) -> pd.DataFrame:

@@ -51,7 +51,8 @@ def polynomials(report: SpectralReport) -> Figure | None:
         shown["disc"] = level.largest_only and bool(np.abs(own.imag).max() > REAL)
         draw_polynomials(ax, curves, eigenvalues=own, spectrum_of=which, **shown)
 
-    return _by_level(_polynomial_levels(report), draw, height=2.3)
+    levels = [level for level in _polynomial_levels(report) if level.relative]
+    return _by_level(levels, draw, height=2.3)
 
 
 def spectra(report: SpectralReport) -> Figure | None:
@@ -161,9 +162,8 @@ def convergence(report: SpectralReport) -> Figure | None:
     """Multigrid V(1,1) on the 2D Poisson problem, 127 x 127, with the polynomials of level 1 scaled
     to it as smoothers."""
     levels = _polynomial_levels(report)
-    if not levels:
+    if not levels or not (chosen := meaningful(levels[0].relative, levels[0])):
         return None
-    chosen = meaningful(levels[0].relative, levels[0])
     problem = create("poisson2d", POISSON_SIZE)
     upper = problem.spectrum().b
     made, axes = figure(1, 1, height=3.0)

@@ -26,6 +26,7 @@ from nets.start.threads import serial
 # unknowns up to which all eigenvalues are computed at once, 0.06 s; farther on Arnoldi's method is
 # faster (16 times at 1024), but gives the outermost ones alone
 SMALL = 256
+LARGEST = 1e30  # in single precision: far from its range, which powers of high degree go beyond
 DENSE = 1024  # unknowns up to which all are computed where they are asked for: about a second
 DOUBLE = 1e-9  # relative accuracy to count on
 # of Arnoldi's method at the first attempt; of six eigenvalues that converge to a hundredth the
@@ -209,7 +210,10 @@ def spectral_radius(apply: Product, n: int) -> float:
         if n <= DENSE:
             values, _ = outermost(apply, n, "LM", dtype=np.float64, tolerance=0.1 * TOLERANCE)
         else:
-            values, _ = outermost(apply, n, "LM", wanted=OF_Q)
+            with np.errstate(over="ignore", invalid="ignore"):
+                single = np.abs(apply(np.ones(n, np.float32))).max() < LARGEST
+            dtype = np.float32 if single else np.float64
+            values, _ = outermost(apply, n, "LM", wanted=OF_Q, dtype=dtype)
         return float(np.abs(values).max())
 
 

@@ -221,13 +221,14 @@ class LevelSpectrum(Eigenvalues):
 
 
 class _Rows:
-    """``A @ v`` for the rows of an array."""
+    """``A @ v`` for the rows of an array, in their precision."""
 
-    def __init__(self, apply: Product) -> None:
-        self.apply = apply
+    def __init__(self, kernel: NDArray[np.float64], grid: tuple[int, ...], padding: str) -> None:
+        kinds: tuple[type[np.floating[Any]], ...] = (np.float32, np.float64)
+        self.products = {np.dtype(k): padded.product(kernel, grid, padding, k) for k in kinds}
 
     def __matmul__(self, v: NDArray[Any]) -> NDArray[Any]:
-        return self.apply(v)
+        return self.products[v.dtype](v)
 
 
 def residual_radius(
@@ -238,9 +239,7 @@ def residual_radius(
     after: Product,
 ) -> float:
     """The spectral radius of ``after`` q(A) for the convolution A with a kernel."""
-    n = len(kernel) * math.prod(grid)
-    dtype = np.float64 if n <= padded.DENSE else np.float32
-    A = _Rows(padded.product(kernel, grid, padding, dtype))
+    A, n = _Rows(kernel, grid, padding), len(kernel) * math.prod(grid)
     return padded.spectral_radius(lambda v: after(v - A @ q.apply(A, v)), n)
 
 

@@ -2,6 +2,7 @@
 the page, and equals itself."""
 
 import shutil
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -54,6 +55,25 @@ def test_every_figure_of_every_kind_of_run(runs, run, name):
             for text in (ax.xaxis.label, ax.yaxis.label, ax.title)
         ]
         assert min(sizes) >= 7.5
+
+
+@pytest.mark.parametrize("zero", [1, 2])
+def test_levels_whose_operator_became_zero(runs, zero):
+    """Of one there is nothing in units of b to be drawn, of all no such figure."""
+    report = analysis.analyse(runs["theory"])
+    gone = replace(report.levels[0].operators["learned"], radius=0.0)
+    changed = [
+        replace(level, operators={**level.operators, "learned": gone})
+        for level in report.levels[:zero]
+    ]
+    report = replace(report, levels=(*changed, *report.levels[zero:]))
+    with paper():
+        made = {name: draw(report) for name, draw in RUN_FIGURES.items()}
+    assert made["convergence"] is None
+    assert (made["polynomials"] is None) == (zero == 2)
+    assert made["polynomials"] is None or len(made["polynomials"].axes) == 1
+    for shown in filter(None, made.values()):
+        shown.canvas.draw()
 
 
 def test_polynomials_show_the_report(runs):

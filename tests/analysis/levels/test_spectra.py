@@ -122,3 +122,16 @@ def test_known_eigenvalues_in_single_precision_but_of_what_is_symmetric():
     assert max(distances.min(0).max(), distances.min(1).max()) < 1e-5 * spectrum.radius
     laplacian = convolution_spectrum(per_channel(FIVE, 24), (4, 4))
     assert np.array_equal(known_eigenvalues(laplacian), laplacian.values.ravel())
+
+
+def test_a_pass_beyond_single_precision(monkeypatch):
+    """What wide levels are measured in: 40 times 1 - 9 lambda on symbols that are known."""
+    monkeypatch.setattr("analysis.levels.spectra.NARROW", 1)
+    kernel, steps = per_channel(FIVE, 2), (StepState(Linear(-9.0)),) * 40
+    level = LevelState(kernel, steps, (16, 16))
+    found = damping(kernel, (16, 16), propagator(level, folded=False))
+    assert found.smoothing_norm == pytest.approx(73.0**40, rel=1e-9)  # lambda = 8 at (pi, pi)
+    assert found.smoothing_factor == pytest.approx(73.0**40, rel=1e-9)
+    level = LevelState(kernel, steps * 9, (16, 16))
+    with pytest.raises(ValueError, match="beyond the range of numbers"):
+        damping(kernel, (16, 16), propagator(level, folded=False))

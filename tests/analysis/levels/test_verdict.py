@@ -141,6 +141,7 @@ def test_words():
         "away from theory",
         "not identifiable",
         "no polynomial",
+        "no spectrum",
     }
 
 

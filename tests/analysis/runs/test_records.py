@@ -7,13 +7,14 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 import nets
 from analysis import compare
 from analysis.runs.records import read_metrics, read_run, theory_of
 from mgtheory import derive
 
-from ..conftest import planted_model
+from ..conftest import planted_model, write_run
 
 
 @pytest.fixture
@@ -112,6 +113,20 @@ def test_parts_of_two_runs_are_noticed(run, tmp_path):
     init["levels"] = init["levels"][:1]
     (run / "init.json").write_text(json.dumps(init))
     assert "mixture of two runs" in refusal(ValueError, run)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [("levels.0.A.weight", "A are not all finite"), ("levels.1.steps.0.norm.weight", "diverged")],
+)
+def test_weights_that_are_no_numbers(tmp_path, part, said):
+    """Of the run and the moment that are named; the linear algebra would stop without a word."""
+    start, learned = (planted_model([[0.2], [0.2, 0.2]], placement="regular") for _ in range(2))
+    with torch.no_grad():
+        learned.state_dict()[part].fill_(float("nan"))
+    text = refusal(ValueError, write_run(tmp_path / "run", start, learned))
+    assert "weights learned" in text
+    assert said in text
 
 
 def test_metrics_without_epochs(run):

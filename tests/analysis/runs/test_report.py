@@ -15,7 +15,7 @@ from analysis.levels.report import Operator, known_eigenvalues
 from analysis.levels.verdict import Nearest
 from analysis.numbers import number
 from analysis.runs.comparison import compare_reports
-from analysis.runs.in_short import level_rows
+from analysis.runs.in_short import level_rows, run_in_short
 from analysis.runs.records import read_run
 from analysis.runs.report import analyse, analyse_record
 from analysis.runs.results import SpectralReport
@@ -301,6 +301,26 @@ def test_models_without_a_polynomial(tmp_path, name, options):
         assert found.levels == ()
         assert "accuracies only" in report_text(found)
         assert "90.00 %" in report_text(found)
+
+
+@pytest.mark.parametrize("zero", ["start", "learned"])
+def test_an_operator_of_zeros(tmp_path, zero):
+    """Every q is 1 on its spectrum, so it is no smoother; its steps are polynomials all the same,
+    and tables and sentences are made of what there is."""
+    models = {role: planted_model([[0.2], [0.2, 0.2]]) for role in ("start", "learned")}
+    with torch.no_grad():
+        for level in models[zero].levels:
+            level.A.weight.zero_()
+    found = analyse(write_run(tmp_path / "run", **models))
+    words = {"start": "away from theory", "learned": "no spectrum"}
+    assert {level.verdict.word for level in found.levels} == {words[zero]}
+    assert found.has_polynomial
+    view = found.levels[1].views[zero]
+    assert (view.max_modulus, view.smoothing_factor) == pytest.approx((1.0, 1.0))
+    assert f"*{words[zero]}*" in report_text(found)
+    said = " ".join(run_in_short(found))
+    assert {"start": "ended away", "learned": "spectral radius 0"}[zero] in said
+    assert ("by 1, not below 1" in said) == (zero == "learned")
 
 
 @pytest.mark.parametrize("name", ["q2", "g4", "g6", "g8", "r4", "p3"])

@@ -61,6 +61,17 @@ def test_the_projection_of_periodic_grids_gives_the_symbols_factor():
     assert found.smoothing_factor(q) == pytest.approx(mu, rel=1e-9)
 
 
+def test_a_modulus_beyond_single_precision():
+    """Of a start of 64 random steps max |q| is 10^39 and more: here a power of one factor, on the
+    2,304 eigenvalues of a periodic operator, which are known."""
+    kernel, grid = dense_kernel(conv(4)), (24, 24)
+    known = convolution_spectrum(kernel, grid, padding="periodic")
+    q = ResidualPolynomial.from_weights(np.full(48, 9.0 / known.radius))
+    largest = residual_radius(q, kernel, grid, "periodic", np.asarray)
+    assert largest > 1e40
+    assert largest == pytest.approx(known.max_modulus(q), rel=5e-3)
+
+
 @pytest.mark.parametrize("name", ["random", "laplacian", "shifted"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_arnoldi_is_within_its_stated_error(monkeypatch, name, seed):
