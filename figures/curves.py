@@ -16,6 +16,8 @@ from figures.style import GUIDE, finished, looks, named
 from mgtheory._checks import check_number
 from mgtheory.multigrid.solution import Solution
 
+LARGEST = 1e250  # with the margins of an axis from the smallest number on
+
 
 def draw_training(
     ax: Axes,
@@ -109,12 +111,14 @@ def draw_convergence(
     for label, given in histories.items():
         norms = residual_norms(given, label)
         diverged = not norms[-1] <= norms[0]  # not a number too
-        # a residual that is exactly 0 has no place on this axis
-        norms = np.where(norms > 0, norms, np.nan)
+        with np.errstate(over="ignore"):
+            norms = norms / norms[0]
+        # a residual that is exactly 0 has no place on this axis, which ends at 10^308
+        norms = np.where((norms > 0) & (norms < LARGEST), norms, np.nan)
         x = np.arange(norms.size) * (1.0 if work is None else work[label])
         name = f"{named(label)}, diverged" if diverged else named(label)
         every = max(1, norms.size // 12)
-        ax.semilogy(x, norms / norms[0], label=name, markevery=every, **styles[label].marked)
+        ax.semilogy(x, norms, label=name, markevery=every, **styles[label].marked)
     if work is None:
         whole_numbers(ax)
     if tolerance is not None:

@@ -32,7 +32,7 @@ from analysis.stats import groups_of
 from figures.curves import draw_training
 from figures.gallery import GALLERY
 from figures.runs.along import along
-from figures.runs.several import check_floors, draw_accuracies, draw_compared
+from figures.runs.several import check_floors, draw_accuracies, draw_compared, row_names
 from figures.runs.views import PANELS, convergence, damping, learned, levels, polynomials, spectra
 from figures.style import (
     DOUBLE,
@@ -47,6 +47,7 @@ from figures.style import (
 )
 from mgtheory._checks import check_callable, check_name
 
+LINE = 0.14  # inches of a line of a row's name
 Progress = Callable[[int, str], None]
 Job = tuple[str, Callable[[], Figure | None], About]
 
@@ -215,7 +216,8 @@ def accuracies(given: Together) -> Figure | None:
     known = {name: count for name, count in counts.items() if count}
     alike = len(known) == len(values) and len(set(known.values())) == 1
     one = next(iter(known.values()), 0)
-    made, axes = figure(1, 1, width=DOUBLE, height=1.1 + 0.3 * len(values))
+    lines = max(name.count("\n") + 1 for name in row_names(values))
+    made, axes = figure(1, 1, width=DOUBLE, height=1.1 + max(0.3, LINE * lines) * len(values))
     noise = f" on {one:,} images, one is {100 / one:.2g} %" if alike else ""
     label = f"test accuracy (%){noise}"
     floors = given.floors

@@ -270,7 +270,10 @@ def finished(ax: Axes, xlabel: str, ylabel: str, *, legend: bool) -> Axes:
     engine.execute(made.figure)  # labels of ticks make the axes narrower
     ax.apply_aspect()
     slot = ax.get_position(original=True).transformed(made.transSubfigure)
-    place: Any = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+    factor = ax.yaxis.get_offset_text()  # as 1e6, above the axis
+    lift = factor.get_window_extent().height if factor.get_text() else 0.0
+    above = 0.0, 1.0 + 1.2 * lift / ax.get_window_extent().height
+    place: Any = {"loc": "lower left", "bbox_to_anchor": above, "borderaxespad": 0.2}
     shown = fitted(ax.legend, entries, slot.x1 - ax.get_window_extent().x0, tall, **place)
     engine.execute(made.figure)  # axes of one scale move once more
     titles_above(ax, shown)

@@ -3,7 +3,7 @@ before and after training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -56,7 +56,7 @@ def draw_accuracies(
     check_floors(floors)
     ax.use_sticky_edges = False  # the axis goes beyond the bands
     for row, (label, given) in enumerate(labelled(groups, "groups", "accuracies").items()):
-        values = numbers(np.atleast_1d(given), f"accuracies of {label!r}")
+        values = numbers([given] if is_number(given) else given, f"accuracies of {label!r}")
         if not (values.size and ((values >= 0.0) & (values <= 1.0)).all()):
             raise ValueError(
                 f"accuracies of {label!r} are {values.tolist()}, must be fractions from 0 to 1, one"
@@ -84,10 +84,15 @@ def draw_accuracies(
             ax.axvspan(100 * low, 100 * high, color=VERMILION, alpha=0.1, linewidth=0, zorder=0)
         line: dict[str, Any] = {"color": VERMILION, "linewidth": 1.0, "linestyle": (0, (4, 2))}
         ax.axvline(100 * value, zorder=2, label=label, **line)
-    ax.set_yticks(range(len(groups)), [fill(label, ROW_NAME) for label in groups])
+    ax.set_yticks(range(len(groups)), row_names(groups))
     ax.set_ylim(max(len(groups), 1) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
     return finished(ax, xlabel, "", legend=legend)
+
+
+def row_names(labels: Iterable[str]) -> list[str]:
+    """The labels in lines, as they stand beside rows."""
+    return [fill(label, ROW_NAME) for label in labels]
 
 
 def check_floors(floors: Any) -> None:
@@ -125,6 +130,7 @@ def draw_level_factors(
     ax.axhline(1.0, label="µ = 1: smooths below", **GUIDE)
     if largest > 3.0:
         ax.set_yscale("log")
+        plain_labels(ax)
     else:
         ax.set_ylim(bottom=0.0)
     ax.set_xlim(0.5, levels + 0.5)

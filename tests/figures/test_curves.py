@@ -99,3 +99,14 @@ def test_a_logarithmic_axis_has_two_numbers_or_more(ax, low, ratio):
     inside = [(y, text) for y, text in zip(at, shown) if low <= y <= ratio * low]
     assert 2 <= len(inside) <= 7
     assert all(float(text) == pytest.approx(y) for y, text in inside)
+
+
+def test_a_history_beyond_an_axis_is_seen_as_far_as_that_goes(ax):
+    """Of a solver of your own that did not stop: a number near 10^308 left an axis to 10."""
+    draw_convergence(ax, {"mine": [1.0, 1e3, 1e300], "small": [1e-300, 1e10]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ax.figure.canvas.draw()
+    np.testing.assert_array_equal(line(ax, "mine, diverged").get_ydata(), [1.0, 1e3, np.nan])
+    assert ax.get_ylim()[0] < 1.0
+    assert 1e3 < ax.get_ylim()[1] < 1e5

@@ -154,6 +154,7 @@ WRONG = {
         "as many horizontal as vertical",
     ),
     "percent": (lambda ax: draw_accuracies(ax, {"a": [97.0]}), "must be fractions from 0 to 1"),
+    "ragged": (lambda ax: draw_accuracies(ax, {"a": [[0.9], [0.8, 1]]}), "be a list of numbers"),
     "accuracy of NaN": (lambda ax: draw_accuracies(ax, {"a": [np.nan]}), "accuracies of 'a' are"),
 }
 

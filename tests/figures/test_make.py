@@ -3,15 +3,17 @@ the page, and equals itself."""
 
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 
 import analysis
+from analysis.runs.records import read_metrics
 from figures import style
 from figures.gallery import GALLERY
-from figures.registry import COMMON_FIGURES, RUN_FIGURES, make, make_gallery
+from figures.registry import COMMON_FIGURES, RUN_FIGURES, Run, Together, make, make_gallery
 from figures.style import DOUBLE, SINGLE, figure, figure_legend, paper, save, save_as
 from mgtheory import derive, smoothing_factor
 from mgtheory.problems.stencils import laplacian
@@ -74,6 +76,18 @@ def test_levels_whose_operator_became_zero(runs, zero):
     assert made["polynomials"] is None or len(made["polynomials"].axes) == 1
     for shown in filter(None, made.values()):
         shown.canvas.draw()
+
+
+def test_long_names_of_rows_stand_apart(runs):
+    """Six lines each, as settings that tell configurations apart may have."""
+    report = analysis.analyse(runs["theory"])
+    one = Run(report, read_metrics(runs["theory"]), "", "")
+    names = [f"{k} {'a setting of a sweep and its value ' * 4}" for k in range(3)]
+    with paper():
+        made = COMMON_FIGURES["accuracies"](Together({name: [one] for name in names}, {}))
+        made.canvas.draw()
+        boxes = [text.get_window_extent() for text in made.axes[0].get_yticklabels()]
+    assert all(upper.y0 > lower.y1 for upper, lower in pairwise(boxes))
 
 
 def test_polynomials_show_the_report(runs):

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from figures import (
     draw_factors,
+    draw_spectrum,
 )
 from figures.style import ROLES, figure, look_of, looks, paper
 from mgtheory.families import FAMILIES
@@ -67,3 +68,16 @@ def test_the_tenth_curve_does_not_look_like_the_first():
     mixed = looks(["learned", *(f"run {k}" for k in range(30)), "chebyshev"])
     assert len({str(one) for one in mixed.values()}) == 32
     assert mixed["learned"] == ROLES["learned"]
+
+
+def test_a_legend_keeps_off_the_factor_of_an_axis():
+    """Eigenvalues in h^-2 have a 1e6 above their axis, where the legend would begin."""
+    with paper():
+        made, axes = figure()
+        draw_spectrum(axes[0, 0], 2e6 * np.exp(2j * np.pi * np.arange(8) / 8))
+        made.canvas.draw()
+        factor = axes[0, 0].yaxis.get_offset_text()
+        assert factor.get_text()
+        legend = axes[0, 0].get_legend().get_window_extent()
+        assert legend.y0 >= factor.get_window_extent().y1
+        assert legend.y1 <= made.bbox.y1

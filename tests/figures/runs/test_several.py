@@ -73,3 +73,10 @@ def test_compared_curves_fall_to_the_floor_at_each_root(ax, roots):
     for root in (root for root in roots if root <= 1.0):
         assert size[np.argmin(np.abs(t - root))] == 1e-3
     np.testing.assert_array_less(0.0, np.diff(t))
+
+
+def test_factors_within_two_powers_of_ten_have_plain_numbers(ax):
+    draw_level_factors(ax, {"learned": [0.5, 4.0]})
+    ax.figure.canvas.draw()
+    assert {"0.5", "1", "2"} <= {text.get_text() for text in ax.get_yticklabels()}
+    assert {text.get_text() for text in ax.get_yticklabels(minor=True)} <= {""}
