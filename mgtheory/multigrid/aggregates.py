@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mgtheory.multigrid.level import Level
-from mgtheory.spectra.symmetry import is_symmetric, scaled_rows, symmetric_rows
+from mgtheory.spectra.symmetry import is_symmetric, scaled_rows, symmetric_rows, turned
 
 # a/b is the part of the unknowns that is left, which in 2D is the part of the spectrum below a
 # (Weyl's law), within these ends. Degree 2 took 93 steps of cg in all on aggregates of ten matrices
@@ -40,7 +40,7 @@ class Aggregates:
 
     levels: Sequence[Any]
     damped: float | None = None
-    rows: NDArray[np.float64] | None = None
+    rows: NDArray[Any] | None = None
 
     def __call__(self, level: Level) -> tuple[Any, Any, tuple[int, ...]]:
         """P, R and the coarse shape, which is the level's own on the coarsest."""
@@ -63,7 +63,8 @@ def aggregates(
     A: sp.csr_array, *, coarsest: int, max_levels: int, scales: NDArray[np.float64] | None = None
 ) -> Aggregates:
     """Smoothed aggregates of A, as far as `coarsest` unknowns; of S where A = D S has a symmetric S
-    that its digits carry, and of that of positive diagonal: weights by rows have no sign. What they
+    that its digits carry, and of that of positive diagonal (`turned`): weights by rows have no
+    sign. What they
     interpolate exactly are constants, or the `scales` of the unknowns.
 
     The prolongator is smoothed with weights by rows, which need no random start: P is the same
@@ -80,10 +81,12 @@ def aggregates(
         needed = "coarsening 'pyamg' needs PyAMG: pip install 'polymgnet[pyamg]'"
         raise ModuleNotFoundError(needed, name="pyamg") from error
 
-    rows = symmetric_rows(A)
-    if A.diagonal().real.max() < 0.0:
-        rows = -(np.ones(A.shape[0]) if rows is None else rows)
-    S = A if rows is None else scaled_rows(A, 1.0 / rows)
+    S = turned(A)
+    if (rows := symmetric_rows(S)) is not None:
+        S = scaled_rows(S, 1.0 / rows)
+    if S is not A:  # an empty row has any
+        D, own = A.diagonal(), S.diagonal()
+        rows = np.divide(D, own, out=np.ones_like(D), where=own != 0.0)
     ml = pyamg.smoothed_aggregation_solver(
         sp.csr_matrix(S),
         B=None if scales is None else scales[:, None].astype(A.dtype),

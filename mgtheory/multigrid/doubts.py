@@ -26,6 +26,7 @@ from mgtheory.spectra.symmetry import (
     is_symmetric,
     row_maxima,
     symmetric_rows,
+    turned,
 )
 
 REACH = 2  # points that a stencil of high order reaches
@@ -268,7 +269,7 @@ def row_scales(level: Level) -> NDArray[np.float64] | None:
     if level.symmetric:
         return None
     on_diagonal = _on_diagonal(level.A, level.shape)
-    exact = symmetric_rows(level.A, 0.0 if on_diagonal else EPS)
+    exact = symmetric_rows(turned(level.A), 0.0 if on_diagonal else EPS)
     if exact is not None or not on_diagonal:
         return exact
     logs = np.log(np.abs(level.A.diagonal()))

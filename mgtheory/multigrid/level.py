@@ -30,7 +30,15 @@ from mgtheory.problems.tensorform import TensorForm
 from mgtheory.smoothers import GaussSeidel
 from mgtheory.spectra.bounds import fixed_values, largest_eigenvalue, quick_ritz
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
-from mgtheory.spectra.symmetry import EXACT, NEARLY, ROUNDED, asymmetry, is_symmetric
+from mgtheory.spectra.symmetry import (
+    EXACT,
+    NEARLY,
+    ROUNDED,
+    asymmetry,
+    is_symmetric,
+    real_if_rounded,
+    turned,
+)
 
 MAX_DIAGONALS = 27
 # a matrix is stored by diagonals if that stores at most this many numbers per non-zero
@@ -275,15 +283,12 @@ class Level:
 
     @cached_property
     def in_phase(self) -> sp.csr_array:
-        """A without the scales of its rows and of its unknowns and the phases of its couplings, of
-        that sign with which its diagonal is positive, and of real type where it is real: what a
-        coarse grid is made for."""
-        S = self.balanced if self.phases is None else self.phases.without(self.balanced)
-        if np.iscomplexobj(S.data) and not S.data.imag.any():
-            S = sp.csr_array(S.real)
-        if self.scales is not None:
-            S = alike(S, self.scales)
-        return -S if S.diagonal().real.sum() < 0.0 else S
+        """A without the scales of its rows and of its unknowns and the phases of its couplings,
+        times the number with which its diagonal is positive (`turned`), of real type where it is
+        real: what a coarse grid is made for."""
+        S = turned(self.balanced)
+        S = real_if_rounded(S) if self.phases is None else self.phases.without(S)
+        return S if self.scales is None else alike(S, self.scales)
 
     @cached_property
     def fixed(self) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from mgtheory.multigrid.phases import Phases
 from mgtheory.problems.grids import Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra.bounds import entries, row_sums
-from mgtheory.spectra.symmetry import couplings, symmetriser
+from mgtheory.spectra.symmetry import couplings, symmetriser, turned
 
 # what A may leave of a user's basis of its nullspace, of |A| times it
 NULLSPACE = 1e-4
@@ -68,11 +68,11 @@ def smoothest(A: sp.csr_array, shape: Shape, phases: Phases | None, below: float
     """The constants, which follow the phases if there are any, on each part of the unknowns that no
     coupling joins to others, where A makes no more than `below` of them (`relative_image`): shape
     (n, m), orthonormal, sparse where A has several parts; None where there is no such part."""
-    first = sp.csr_array(A[:ROWS])
-    if _regular(first if phases is None else phases.without(first)) and _is_one_part(A, shape):
+    first, one = turned(sp.csr_array(A[:ROWS])), _is_one_part(A, shape)
+    if one and _regular(first if phases is None else phases.without(first)):
         return None
-    S = A if phases is None else phases.without(A)
-    basis = _constants(S, shape, below)
+    S = A if phases is None else phases.without(turned(A))
+    basis = _constants(S, below, one)
     if basis is None or phases is None:
         return basis
     basis = phases.smoothest(S)[:, None].astype(A.dtype) * basis
@@ -81,25 +81,29 @@ def smoothest(A: sp.csr_array, shape: Shape, phases: Phases | None, below: float
     return basis[:, flat] if flat.any() else None
 
 
-def _constants(A: sp.csr_array, shape: Shape, below: float) -> Any:
-    """What `smoothest` finds without phases, of the sums of A's rows. On a grid whose next
-    neighbours are all coupled there is one part alone."""
+def _constants(A: sp.csr_array, below: float, one: bool) -> Any:
+    """What `smoothest` finds without phases, of the sums of A's rows; `one` if A is one part."""
     left = np.abs(_images(A, np.ones((A.shape[0], 1), dtype=A.dtype))[:, 0]) > below
-    if left.all() or (left.any() and _is_one_part(A, shape)):
+    if left.all() or (one and left.any()):
         return None
-    count, part = connected_components(couplings(A), directed=False)
+    if one:
+        return np.full((left.size, 1), left.size**-0.5, dtype=A.dtype)
+    part = connected_components(couplings(A), directed=False)[1]
+    sizes = np.bincount(part)
     singular = np.bincount(part, weights=left) == 0.0
     if not singular.any():
         return None
-    values = (np.bincount(part)[part] ** -0.5).astype(A.dtype)
-    if count == 1:
+    rows, column = np.flatnonzero(singular[part]), np.cumsum(singular) - 1
+    values = (sizes[part[rows]] ** -0.5).astype(A.dtype)
+    if sizes.size == 1:
         return values[:, None]
-    basis = sp.csr_array((values, (np.arange(part.size), part)), shape=(part.size, count))
-    return sp.csr_array(basis[:, singular])
+    shape = left.size, int(column[-1]) + 1
+    return sp.csr_array((values, (rows, column[part[rows]])), shape=shape)
 
 
 def _is_one_part(A: sp.csr_array, shape: Shape) -> bool:
-    """Whether all next neighbours along the axes of the grid are coupled."""
+    """Whether all next neighbours along the axes of the grid are coupled, as of most matrices: then
+    no coupling need be followed."""
     units = np.eye(len(shape), dtype=int).tolist()
     return all(
         np.count_nonzero(entries(A, shape, unit)) * n == A.shape[0] * (n - 1)

@@ -34,6 +34,7 @@ from mgtheory.spectra.symmetry import (
     added_along_trees,
     is_symmetric,
     row_maxima,
+    turned,
 )
 
 Indices = NDArray[np.intp]
@@ -59,8 +60,9 @@ class Phases:
 
     @classmethod
     def of(cls, A: sp.csr_array, shape: Shape) -> Phases | None:
-        """Those of A; None for one that is not Hermitian, and where couplings are real, but for
-        signs at the ends of an axis."""
+        """Those of A; None for one of which no complex multiple is Hermitian, and where couplings
+        are real, but for signs at the ends of an axis."""
+        A = turned(A)
         if not np.iscomplexobj(A.data):
             return cls._of_signs(A, shape)
         off = sp.csr_array(A - sp.diags_array(A.diagonal()))
@@ -78,26 +80,26 @@ class Phases:
             return cls._of_signs(A, shape)
         if not is_symmetric(off):
             return None
-        balanced, sign = alike(A, unit), -1.0 if A.diagonal().real.sum() < 0.0 else 1.0
+        balanced = alike(A, unit)
         steps, around, coupled = np.zeros((len(shape), *shape)), [], []
         for j, n in enumerate(shape):
             step = np.eye(len(shape), dtype=int)[j]
             seam = entries(off, shape, (1 - n) * step) * (n > 2)
             found = entries(off, shape, step) + seam
             coupled.append(np.abs(found) > ROUNDED)
-            steps[j] = np.where(coupled[j], np.angle(-sign * found), 0.0)
+            steps[j] = np.where(coupled[j], np.angle(-found), 0.0)
             around.append(bool(seam.any()))
 
-        def turned(axes: Sequence[bool]) -> Phases:
+        def stretched(axes: Sequence[bool]) -> Phases:
             """With the couplings along these axes taken for positive ones, as of elements that are
             stretched."""
             half = np.pi * np.asarray(axes).reshape(-1, *len(shape) * [1]) * np.asarray(coupled)
             return cls(steps + half, tuple(around))
 
         def energy(one: Phases) -> float:
-            return sign * float(one.without(balanced).sum())
+            return float(one.without(balanced).sum())
 
-        found = min(map(turned, itertools.product((False, True), repeat=len(shape))), key=energy)
+        found = min(map(stretched, itertools.product((False, True), repeat=len(shape))), key=energy)
         return found._across(np.asarray(coupled))
 
     def _across(self, coupled: NDArray[np.bool_]) -> Phases:
@@ -168,7 +170,7 @@ class Phases:
         return self._turned(added_along_trees(A, lambda x, y: np.angle(self.between(x, y))))
 
     def without(self, A: sp.csr_array) -> sp.csr_array:
-        """The real matrix of the a_xy conj(U(x, y))."""
+        """The real matrix of the a_xy conj(U(x, y)), A as `turned` has it."""
         x, y = sp.coo_array(A).coords
         return sp.csr_array(
             ((A.tocoo().data * self.between(x, y).conj()).real, (x, y)), shape=A.shape

@@ -49,6 +49,26 @@ def is_symmetric(A: sp.csr_array) -> bool:
     return asymmetry(A) <= ROUNDED
 
 
+def turned(A: sp.csr_array) -> sp.csr_array:
+    """c A, |c| = 1, with a positive sum of the diagonal: Hermitian where any multiple of A is that
+    has a positive diagonal."""
+    whole = complex(A.diagonal().sum(dtype=complex))
+    if np.isrealobj(A.data):
+        return -A if whole.real < 0.0 else A
+    if whole.imag == 0.0 <= whole.real:  # also of a sum of 0
+        return A
+    return sp.csr_array((whole.conjugate() / abs(whole) * A).astype(A.dtype))
+
+
+def real_if_rounded(A: sp.csr_array) -> sp.csr_array:
+    """A of real type where imaginary parts are up to `ROUNDED` of the largest entries of the
+    rows."""
+    if np.isrealobj(A.data):
+        return A
+    largest = np.repeat(row_maxima(A), np.diff(A.indptr))
+    return sp.csr_array(A.real) if (np.abs(A.data.imag) <= ROUNDED * largest).all() else A
+
+
 def difference_said(A: Any, found: float) -> str:
     """The sentence that an `asymmetry` of A is told with."""
     other = "conjugate transpose" if np.iscomplexobj(A.data) else "transpose"

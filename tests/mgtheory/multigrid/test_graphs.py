@@ -41,6 +41,19 @@ def shuffled(A, seed=0):
     return sp.csr_array(A.tocsr()[order][:, order])
 
 
+@pytest.mark.parametrize("c", [-1.0, 1j])
+def test_aggregates_of_a_multiple_are_those_of_the_matrix(c):
+    """Of i A they left 0.9, as weights by rows have no sign."""
+    rows = np.exp(np.random.default_rng(0).uniform(-1, 1, 1024))
+    A = sp.csr_array(rows[:, None] * poisson((32, 32)).A)
+    one, other = (
+        Hierarchy.build(M, coarsening="pyamg", smoother="jacobi") for M in (A, sp.csr_array(c * A))
+    )
+    r = np.random.default_rng(1).standard_normal(1024)
+    expected = one.apply(r)
+    np.testing.assert_allclose(other.apply(c * r), expected, atol=1e-10 * np.abs(expected).max())
+
+
 def test_a_graph_on_a_line_is_said():
     """Where it was built, where it is printed and where it is solved; with the way out."""
     A = graph(3000)

@@ -104,6 +104,33 @@ def test_a_cycle_is_that_of_the_real_matrix(A, shape, scaled):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+UNITS, ROWS = np.exp(np.random.default_rng(5).uniform(-1, 1, (2, 33**2)))
+
+
+@pytest.mark.parametrize("c", [-1.0, 1j, np.exp(2j)])
+@pytest.mark.parametrize(
+    "A",
+    [
+        create("jump2d", 33).A,
+        peierls(33, 0.1),
+        ROWS[:, None] * peierls(33, 0.1),
+        UNITS[:, None] * create("jump2d", 33).A * UNITS,
+    ],
+)
+def test_a_cycle_of_a_multiple_is_that_of_the_matrix(A, c):
+    """Phases, scales of rows and of unknowns, and coefficients were looked for in Hermitian and in
+    real matrices alone: of i A a cycle left 0.8 to 0.9 where these are."""
+    one, other = (
+        Hierarchy.build(sp.csr_array(M), shape=(33, 33), smoother="jacobi") for M in (A, c * A)
+    )
+    r = np.random.default_rng(3).standard_normal(A.shape[0])
+    expected = one.apply(r.astype(A.dtype))
+    found = other.apply((c * r).astype(other.dtype))
+    np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())
+    x = np.random.default_rng(1).standard_normal(A.shape[0])
+    assert Hierarchy.build(sp.csr_array(c * A), shape=(33, 33)).solve(c * (A @ x)).factor < 0.2
+
+
 @pytest.mark.parametrize("n", [32, 33, 63])
 @pytest.mark.parametrize("flux", [0.01, 0.1, 0.3])
 def test_a_magnetic_field(flux, n):
@@ -156,10 +183,12 @@ def test_antiperiodic_boundaries_of_other_operators(name):
     assert factor(A, (32, 32)) < 0.12
 
 
+@pytest.mark.parametrize("c", [1.0, 1j])
 @pytest.mark.parametrize("boundary", ["neumann", "periodic"])
-def test_the_nullspace_follows_the_phases(boundary):
+def test_the_nullspace_follows_the_phases(boundary, c):
     n = 32
     T, g = turned(poisson((n, n), boundary=boundary).A)
+    T = sp.csr_array(c * T)
     hierarchy = Hierarchy.build(T, shape=(n, n))
     np.testing.assert_allclose(np.abs(hierarchy.nullspace.T @ g), n, rtol=1e-12)
     x = np.random.default_rng(1).standard_normal(n * n) + 0j
