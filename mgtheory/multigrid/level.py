@@ -40,10 +40,11 @@ from mgtheory.spectra.symmetry import (
     turned,
 )
 
-MAX_DIAGONALS = 27
-# a matrix is stored by diagonals if that stores at most this many numbers per non-zero
+MAX_DIAGONALS = 27  # as of a stencil that reaches one point in 3D
+# a matrix is stored by diagonals if that stores at most this many numbers per non-zero: each takes
+# 0.6 of the time that it takes in CSR, see `diagonal_storage`
 STORED = 1.5
-# Lanczos steps on two levels whose largest eigenvalues are compared
+# Lanczos steps on two levels whose largest eigenvalues are compared: `QUICK` ones leave up to 0.03
 GROWTH_STEPS = 30
 # how the spectrum of a matrix that is no constant stencil is found
 ESTIMATED = "Gershgorin's bound, or 10 steps of Lanczos where they give less"

@@ -18,9 +18,12 @@ from mgtheory.problems.problem import Problem
 from mgtheory.spectra.bounds import entries, row_sums
 from mgtheory.spectra.symmetry import couplings, symmetriser, turned
 
-# what A may leave of a user's basis of its nullspace, of |A| times it
+# what A may leave of a user's basis of its nullspace, of |A| times it: entries of both may be
+# rounded to 4 digits. Where it leaves more of constants A is regular, however its entries are
+# rounded
 NULLSPACE = 1e-4
-# so much of x along the constants is a sign of a singular A
+# so many times the rest of x is its part along the constants where A is singular but for rounding,
+# whose part of b is divided by that; between zero values it is a few times the rest
 DOMINANT = 100.0
 ROWS = 64  # looked at first: at the corner of a Dirichlet grid
 

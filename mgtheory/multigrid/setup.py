@@ -34,7 +34,9 @@ from mgtheory.problems.problem import Problem
 from mgtheory.spectra.bounds import couplings, entries
 from mgtheory.spectra.symmetry import ROUNDED
 
-COARSEST = 64  # unknowns of the coarsest level by default
+# unknowns of the coarsest level by default: 8 x 8, of which a solve costs less than the calls of
+# another level
+COARSEST = 64
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class Coarsening:
                 level.smooth_with(options)
             return in_cycle_type(levels, Cycle.V)
 
-        return unknown_scales(S, cycle_of, fixed)
+        longest = S.shape[0] ** 0.5 if graph else max(shape)  # a graph as one of a square
+        return unknown_scales(S, cycle_of, fixed, longest)
 
     @cached_property
     def transfers(self) -> Any:
