@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_finite, own_errors
+from mgtheory._checks import check_array, check_finite, own_errors
 from mgtheory.multigrid.loop import Plan, Stop, norm
 from mgtheory.multigrid.solution import Solution
 
@@ -77,7 +77,7 @@ def solve_fitted(
         )
     stop, loads, said = replace(stop, unit=unit), plan.loads, ""
     if loads is not None:
-        plan = replace(plan, loads=lambda shape: np.asarray(loads(shape)) / unit)
+        plan = replace(plan, loads=lambda of: check_array(loads(of), f"loads({of})") / unit)
     try:
         if other > np.finfo(dtype).max * min(unit, 1.0) or (size == 0.0 and other < low):
             raise Unfit

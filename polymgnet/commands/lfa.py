@@ -238,6 +238,7 @@ def _inside(A: Any, sizes: Any) -> Any:
     from mgtheory.multigrid.options import Options
     from mgtheory.multigrid.setup import grid_operator
 
+    sizes = tuple(n for n in sizes if n > 1) or sizes  # an axis of one unknown has no neighbours
     grid = (SIZE[len(sizes)],) * len(sizes)
     of = grid_operator(A, Options(shape=sizes))
     if isinstance(of, Problem) and of.stencil is not None:

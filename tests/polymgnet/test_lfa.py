@@ -119,6 +119,14 @@ def test_a_matrix_of_one_unknown_is_no_stencil(refused, tmp_path):
     assert "on the grid 1 A is not one stencil at all points" in said
 
 
+@pytest.mark.parametrize("shape", ["1x40", "40x1x1"])
+def test_axes_of_one_unknown_are_left_out(document, tmp_path, shape):
+    """A was said to differ from point to point."""
+    sp.save_npz(path := tmp_path / "A.npz", sp.csr_array(poisson(40).A))
+    found, expected = (document("lfa", "--matrix", path, "--shape", s) for s in (shape, "40"))
+    assert found["two_grid_factor"] == expected["two_grid_factor"]
+
+
 @pytest.mark.parametrize(("shift", "converges"), [(100.0, True), (400.0, False)])
 def test_a_symbol_that_changes_its_sign(run, document, tmp_path, shift, converges):
     """-Laplace - k^2: a factor of the infinite grid decides nothing, which is said; on a grid it is

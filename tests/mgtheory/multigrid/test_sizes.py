@@ -207,3 +207,11 @@ def test_minres_refuses_complex_numbers():
         krylov(Hierarchy.build(problem), problem.A, problem.b * (1 + 1j), method="minres")
     with pytest.raises(ValueError, match="take cg or gmres"):
         krylov(Hierarchy.build(problem), problem.A, problem.b, 1j * problem.b, method="minres")
+
+
+@pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])
+def test_loads_that_are_masked_are_refused_whatever_their_size(size):
+    """What stands below a mask counted where b leaves the range of its squares."""
+    masked = np.ma.masked_array(ONES, np.arange(31 * 31) == 5)
+    with pytest.raises(ValueError, match=r"loads\(\(15, 15\)\) is a masked array, 1 of its 225"):
+        SPARSE.solve(size * B, cycle="FMG", loads=lambda shape: size * masked[: np.prod(shape)])
