@@ -37,10 +37,11 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.transfer import Sides, sides, sides_said
 from mgtheory.problems.grids import Boundary, Ends, Shape
 
-# the most that sum |weights| of a point may be; 1 where A has no positive couplings and no negative
-# row sum
+# the most that sum |weights| of a point may be: 1 where A has no positive couplings and no negative
+# row sum, and then no value leaves those around it
 LARGEST = 1.25
-# the part of the points that may exceed it, as at the corners of a jump on coarse levels
+# the part of the points that may exceed it: few do at the corners of a jump on coarse levels, where
+# linear interpolation left 0.5, and nearly all where A is far from an M-matrix
 STRAY = 0.5
 
 Offsets = dict[tuple[int, ...], NDArray[Any]]

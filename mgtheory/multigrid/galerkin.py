@@ -8,6 +8,10 @@ import scipy.sparse as sp
 from mgtheory.multigrid.level import Level
 from mgtheory.spectra.symmetry import row_maxima
 
+# of the largest entries of the row and the column: what a sum of some dozen products leaves of an
+# entry that cancels, in double precision
+CANCELLED = 1e-14
+
 
 def galerkin(level: Level) -> sp.csr_array:
     """R A P as a CSR array in A's type."""
@@ -27,11 +31,11 @@ def tidied(coarse: sp.csr_array, level: Level) -> sp.csr_array:
         alone &= row_maxima(coarse) <= 50.0 * np.finfo(level.A.dtype).eps * made_of
         coarse.data[np.repeat(alone, np.diff(coarse.indptr))] = 0.0
     sizes = np.abs(coarse.data)
-    small = np.flatnonzero(sizes <= 1e-14 * np.max(sizes, initial=0.0))
+    small = np.flatnonzero(sizes <= CANCELLED * np.max(sizes, initial=0.0))
     if small.size:
         largest = row_maxima(coarse)
         rows, columns = np.searchsorted(coarse.indptr, small, "right") - 1, coarse.indices[small]
-        rounding = sizes[small] <= 1e-14 * np.minimum(largest[rows], largest[columns])
+        rounding = sizes[small] <= CANCELLED * np.minimum(largest[rows], largest[columns])
         coarse.data[small[rounding]] = 0.0
         coarse.eliminate_zeros()
     empty = np.diff(coarse.indptr) == 0

@@ -121,6 +121,9 @@ def _repeat(factor: sp.csr_array, times: int) -> sp.csr_array:
     )
 
 
+# of an odd N, between which the coarse intervals may be: the mesh width is then 1.8 to 2.1 times
+# the fine one
+LEAST, MOST = 0.48, 0.56
 # what ends every axis, or the ends axis by axis
 Sides = Boundary | Sequence[Ends]
 
@@ -136,11 +139,11 @@ def sides_said(ends: Sequence[Ends]) -> str:
     return f"{' x '.join(dict.fromkeys(map(str, ends)))} boundaries"
 
 
-def coarse_size(n: int, axis: Boundary | Ends, *, least: float = 0.48) -> int:
+def coarse_size(n: int, axis: Boundary | Ends, *, least: float = LEAST) -> int:
     """Unknowns of the next coarser grid; n itself where n < 3.
 
     The number of mesh intervals N is halved. Where it is odd, axes that end at nodes take that
-    number between `least` N and 0.56 N with the most factors 2 (there is only one), so that the
+    number between `least` N and `MOST` N with the most factors 2 (there is only one), so that the
     grids below are nested; those with a cell at an end take (n + 1)/2.
     """
     ends = Ends.of(axis)
@@ -151,7 +154,7 @@ def coarse_size(n: int, axis: Boundary | Ends, *, least: float = 0.48) -> int:
     intervals = int(ends.intervals(n))
     coarse = (intervals + 1) // 2
     if intervals % 2:
-        nearby = range(math.ceil(least * intervals), math.floor(0.56 * intervals) + 1)
+        nearby = range(math.ceil(least * intervals), math.floor(MOST * intervals) + 1)
         coarse = max(nearby, key=lambda m: m & -m, default=coarse)
     return coarse + 1 - int(ends.first + ends.last)
 
