@@ -98,11 +98,13 @@ def check_array(value: Any, name: str, *, real: bool = False) -> NDArray[Any]:
     check_unmasked(value, name)
     try:
         array = np.asarray(value)
+        if array.dtype == object and array.size and all(map(is_number, array.flat)):
+            array = array.astype(float)  # fractions
     except ValueError:
         raise ValueError(
             f"{name} has rows of different lengths, must be an array of numbers"
         ) from None
-    except (RuntimeError, TypeError) as error:  # a tensor with a gradient, or on another device
+    except (OverflowError, RuntimeError, TypeError) as error:  # too large; a tensor with gradients
         raise ValueError(f"{name} is {_article(value)} that is no array: {error}") from None
     if array.dtype.kind not in ("iuf" if real else "iufc"):
         kind = f"type {array.dtype}" if isinstance(value, np.ndarray) else _article(value)

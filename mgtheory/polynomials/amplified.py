@@ -8,8 +8,9 @@ segments from 0 to the spectrum too, so that an operator that shrinks (or whose 
 large) is amplified no more than this one. And s grows with M. On discs around 0 and on [0, b] there
 is one crossing only, by the maximum principle and because the segments lie in the set.
 
-The search cannot step over a crossing: |1 - (s + d) w z| <= |1 - s w z| + d |w z|, and as long as
-the product of these bounds is at most M nothing between s and s + d exceeds it.
+The search cannot step over a crossing: |1 - s w z| is convex in s, so that between s and s + d a
+factor is at most the larger of its two ends, and as long as the product of these is at most M
+nothing there exceeds it.
 """
 
 from __future__ import annotations
@@ -103,16 +104,16 @@ def scale_to(
 
 def _first_crossing(z: Complex, q: ResidualPolynomial, M: float) -> float:
     """The smallest s > 0 with max |q(s z)| = M over points, from below."""
-    products = z[:, None] * q.weights
-    size, limit = np.abs(products), math.log(M)
-    total = float(size.sum(axis=1).max(initial=0.0))
+    products, limit = z[:, None] * q.weights, math.log(M)
+    total = float(np.abs(products).sum(axis=1).max(initial=0.0))
     if total == 0.0:
         raise ValueError("q is 1 on the whole spectrum, no scale of it reaches an amplification")
     s, step = 0.0, limit / total  # prod (1 + step |w z|) <= exp(step sum |w z|) <= M
+    here = np.ones(products.shape)
     while step > CLOSE * s:
-        bound = np.log(np.abs(1 - s * products) + step * size).sum(axis=1).max()
-        if bound <= limit:
-            s, step = s + step, 2 * step
+        there = np.abs(1 - (s + step) * products)
+        if np.log(np.maximum(here, there)).sum(axis=1).max() <= limit:
+            s, step, here = s + step, 2 * step, there
         else:
             step = 0.5 * step
     return s

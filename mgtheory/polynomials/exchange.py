@@ -140,16 +140,18 @@ def first_cuts(basis: Basis, z: Complex) -> Array:
     return np.vstack([rows[0], rows[4]]) if not z.imag.any() else np.vstack(rows)
 
 
-def exchanged(basis: Basis, cuts: Array, z: Complex, c: Array, limit: float = 1.0) -> Array:
-    """The cuts that still bind at c, and those with phi = arg q(z) at the points z where |q| is
-    largest above the limit."""
+def exchanged(
+    basis: Basis, cuts: Array, z: Complex, c: Array, limit: float = 1.0, *, share: float = BINDING
+) -> Array:
+    """The cuts that bind at c, up to a `share` of the limit, and those with phi = arg q(z) at the
+    points z where |q| is largest above the limit."""
     phi = basis.evaluate(z)
     values = phi @ c
     size = np.abs(values)
     worst = np.argsort(-size)[: 8 * basis.at_zero.size]
     worst = worst[size[worst] > limit * (1 + 0.1 * GAP)]
     turn = np.exp(-1j * np.angle(values[worst]))
-    return np.vstack([cuts[cuts @ c > BINDING * limit], (turn[:, None] * phi[worst]).real])
+    return np.vstack([cuts[cuts @ c > share * limit], (turn[:, None] * phi[worst]).real])
 
 
 def intervals_of(points: Any) -> tuple[Interval, ...]:

@@ -24,6 +24,7 @@ import numpy as np
 
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.exchange import (
+    BINDING,
     GAP,
     MAX_EXCHANGE_DEGREE,
     MAX_EXCHANGES,
@@ -124,9 +125,11 @@ def minimax_report(degree: int, *, points: Points) -> Minimax:
     """`minimax` with the value reached and the bound below which no polynomial gets."""
     degree = check_degree(degree, family="minimax")
     intervals, z = sampled(points, degree, "minimax")
-    _check_apart_from_0(intervals, z)
-    if len(intervals) == 1:
+    if any(part.a <= 0 <= part.b for part in intervals):
+        raise ValueError("an interval contains 0, where q(0) = 1: minimax needs a set without 0")
+    if len(intervals) == 1:  # at any distance from 0
         return _chebyshev(degree, intervals[0])
+    _check_apart_from_0(intervals, z)
     if degree > MAX_EXCHANGE_DEGREE:
         raise ValueError(
             f"degree is {degree}, minimax allows 1 to {MAX_EXCHANGE_DEGREE} on points and on"
@@ -199,6 +202,8 @@ def _search(basis: Basis, intervals: tuple[Interval, ...], z: Complex) -> Minima
         q = ResidualPolynomial(np.concatenate([basis.fixed, basis.roots(c)]))
         candidates = np.concatenate([z, *(peaks(q, interval) for interval in intervals)])
         value, lower = float(np.abs(q(candidates)).max()), 1 / bound
+        # where several q have one bound, as on the imaginary axis, cuts that go come back for ever
+        share = BINDING if best is None or lower > best.lower * (1 + GAP) else 0.0
         if best is not None:
             lower = max(lower, best.lower)
             if best.value < value:
@@ -209,7 +214,7 @@ def _search(basis: Basis, intervals: tuple[Interval, ...], z: Complex) -> Minima
         if gap <= GAP or (idle and gap <= PRECISION) or idle == PATIENCE:
             break
         before = gap
-        cuts = exchanged(basis, cuts, candidates, c)
+        cuts = exchanged(basis, cuts, candidates, c, share=share)
     if best is None:
         raise ArithmeticError(
             f"minimax: the linear program of degree {degree} was not solved on these points; take a"
@@ -235,7 +240,8 @@ def _resolving(z: Complex, degree: int) -> Basis:
         nearest = np.abs(free[:, None] - values).argmin(axis=0)
         rest = np.array([np.abs(np.delete(free, i)).max(initial=0.0) for i in nearest])
         # of the residual z/theta is left where q(0) = 1 is kept, see `_cost`
-        left = basis.H[m, m - 1] * np.abs(vectors[-1:]).sum(axis=0) * rest / np.abs(values) ** 2
+        with np.errstate(divide="ignore"):  # a Ritz value 0 of a set that is symmetric about 0
+            left = basis.H[m, m - 1] * np.abs(vectors[-1:]).sum(axis=0) * rest / np.abs(values) ** 2
         near = np.unique(free[nearest[(left <= RESOLVED) & (values.imag >= 0)]])
         found = np.concatenate([near, near[near.imag > 0].conj()])
         if not found.size or fixed.size + found.size >= degree:
@@ -287,9 +293,7 @@ def _useless(degree: int) -> ValueError:
 
 
 def _check_apart_from_0(intervals: tuple[Interval, ...], z: Complex) -> None:
-    """ValueError for a set that contains or surrounds 0."""
-    if any(part.a <= 0 <= part.b for part in intervals):
-        raise ValueError("an interval contains 0, where q(0) = 1: minimax needs a set without 0")
+    """ValueError for a set that contains 0 up to rounding, or surrounds it."""
     if np.abs(z).min() <= 1e-12 * np.abs(z).max():
         raise ValueError(
             f"points contain 0 up to rounding (moduli {np.abs(z).min():.3g} to"

@@ -113,10 +113,7 @@ def _known(of: Any, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
     if pair or isinstance(of, Interval):
         return _of_interval(*of)
     if intervals_of(of):
-        ends = np.abs([tuple(part) for part in of])
-        name = " and ".join(f"[{part.a:g}, {part.b:g}]" for part in of)
-        above = all(part.a > 0 for part in of)
-        return OperatorRecord("points", name, ends.max(), ends.min(), positive=above, source=of)
+        return _of_intervals(of)
     if sp.issparse(of) or hasattr(of, "matvec"):
         return _of_matrix(of, scaling)
     if isinstance(of, list | tuple) or hasattr(of, "__array__"):  # tensors too
@@ -136,9 +133,18 @@ def _own_record(make: Callable[..., OperatorRecord], scaling: str) -> OperatorRe
     return make(scaling=scaling) if choice else make()
 
 
+def _of_intervals(parts: Sequence[Interval]) -> OperatorRecord:
+    ends = np.abs([tuple(part) for part in parts])
+    name = " and ".join(f"[{part.a:g}, {part.b:g}]" for part in parts)
+    above = all(part.a > 0 for part in parts)
+    return OperatorRecord("points", name, ends.max(), ends.min(), positive=above, source=parts)
+
+
 def _of_interval(a: Any, b: Any) -> OperatorRecord:
     interval = Interval(a, b)
     a, b = interval
+    if a < 0:
+        return _of_intervals([interval])
     name = f"a spectrum in [{a:g}, {b:g}]" if a else f"a spectrum in (0, {b:g}]"
     return OperatorRecord("interval", name, b, a, source=interval)
 

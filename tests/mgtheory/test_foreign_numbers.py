@@ -1,9 +1,11 @@
 """Numbers of numpy and torch: taken wherever a number is, kept as plain ones."""
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
+import sympy
 
 import mgtheory
 from mgtheory import InitialCoefficients, derive
@@ -126,3 +128,16 @@ def test_tensors_are_points_and_matrices():
         with pytest.raises(ValueError, match=r"is a Tensor that is no array: .*detach"):
             derive("minimax", 3, wrong)
     assert derive("chebyshev4", 2, torch.tensor(8.0, requires_grad=True)).interval == (0.0, 8.0)
+
+
+def test_fractions_are_points_roots_and_entries():
+    """Of Python and of sympy, as their scalars are; other objects are refused as before."""
+    thirds = [Fraction(n, 3) for n in range(1, 40)]
+    floats = [n / 3 for n in range(1, 40)]
+    for points in (thirds, [sympy.Rational(n, 3) for n in range(1, 40)]):
+        assert derive("minimax", 3, points) == derive("minimax", 3, floats)
+    assert mgtheory.ResidualPolynomial(thirds[:4]) == mgtheory.ResidualPolynomial(floats[:4])
+    with pytest.raises(ValueError, match="is a list, must be numbers"):
+        derive("minimax", 3, [Fraction(1, 2), None])
+    with pytest.raises(ValueError, match="int too large to convert to float"):
+        derive("minimax", 3, [10**400, 2, 1])

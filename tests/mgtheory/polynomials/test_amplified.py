@@ -2,6 +2,7 @@
 family on every kind of spectrum; files and conversions."""
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -196,3 +197,11 @@ def test_a_hierarchy_derives_it_on_every_level(family):
 def test_a_number_of_numpy_is_a_radius():
     q = ResidualPolynomial([1.0, 1.0])
     assert largest_modulus(q, np.float32(2.0)) == largest_modulus(q, 2.0) == pytest.approx(9.0)
+
+
+def test_where_q_grows_like_the_square_of_the_scale():
+    """|1 - s i| = sqrt(1 + s^2): with M near 1 the crossing is far out in steps of ln M."""
+    begun = time.process_time()
+    scale = scale_to(ResidualPolynomial([1.0]), np.array([1j, -1j]), 1 + 1e-12)
+    assert scale == pytest.approx(2e-12**0.5, rel=1e-3)
+    assert time.process_time() - begun < 2  # it took a million steps, 20 s

@@ -391,3 +391,29 @@ def test_points_are_not_changed():
     before = z.copy()
     minimax(3, points=z)
     np.testing.assert_array_equal(z, before)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_segment_of_the_imaginary_axis():
+    """By symmetry q is one in z^2, on [-4, -1], whatever one degree more: 1/T_k(5/3)."""
+    for k in (2, 3, 4, 5, 8):
+        found = minimax_report(k, points=1j * np.linspace(1, 2, 401))
+        assert found.value == pytest.approx(1 / T(k // 2, 5 / 3), rel=1e-4)
+        assert found.converged
+    far = minimax_report(4, points=1j * np.linspace(1, 10, 401))  # refused as of no use before
+    assert far.value == pytest.approx(1 / T(2, 101 / 99), rel=1e-4)
+
+
+def test_an_interval_as_near_to_0_as_doubles_are():
+    q = derive("minimax", 5, (1e-13, 1.0)).polynomial
+    expected = 0.5 * (1 + np.cos(np.pi * (np.arange(5) + 0.5) / 5)) + 1e-13
+    np.testing.assert_allclose(np.sort(q.roots.real), np.sort(expected), rtol=1e-11)
+
+
+@pytest.mark.parametrize("of", [(-4, -1), Interval(-4, -1), [Interval(-4, -1)]])
+def test_a_negative_interval_is_the_mirror_image(of):
+    roots = derive("minimax", 3, of).roots
+    np.testing.assert_allclose(np.sort(roots), np.sort(-derive("chebyshev", 3, (1, 4)).roots))
+    with pytest.raises(ValueError, match=r"cannot be derived from \[-4, -1\] .* 0 < a < b"):
+        derive("chebyshev", 3, of)
+    assert abs(derive("bounded", 3, of).polynomial(-4.0)) == pytest.approx(8)
