@@ -27,6 +27,7 @@ NAMES = {
     "data": "nets.data.sources:SOURCES",
     "models": "nets.models.registry:list_models",
     "patterns": "nets.models.registry:PATTERNS",
+    "shipped": "nets.models.pretrained:shipped",
     "placements": "nets.models.placements:PLACEMENTS",
     "schemes": "nets.start.schemes:list_schemes",
     "operators": "nets.start.operators:OPERATOR_STARTS",
@@ -241,7 +242,13 @@ Json = Annotated[
     ),
 ]
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that train wrote.")]
+Run = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run folder that train wrote, or weights of the package: {shipped}.",
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     option(

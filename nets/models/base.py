@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,14 +30,30 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+class NoHead(nn.Identity):
+    """The averaged features as they are, in the place of the linear layer of a network without
+    classes."""
+
+    out_features = 0
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.in_features = in_features
+
+
+def make_head(features: int, classes: int, **where: Any) -> nn.Linear | NoHead:
+    """The last layer of a network: a linear one, or none where there are 0 classes."""
+    return nn.Linear(features, classes, **where) if classes else NoHead(features)
+
+
 class ImageModel(nn.Module):
     """A classifier of images: a convolution `stem` first, features (images, channels, height,
-    width), their average over the image, and a linear layer `fc`. `create_model` sets `spec`, the
-    name and options that rebuild it."""
+    width), their average over the image, and a linear layer `fc`, or with 0 classes none behind the
+    average. `create_model` sets `spec`, the name and options that rebuild it."""
 
     spec: ModelSpec | None = None
     stem: nn.Conv2d
-    fc: nn.Linear
+    fc: nn.Linear | NoHead
 
     @property
     def in_channels(self) -> int:
@@ -46,7 +62,7 @@ class ImageModel(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """Number of scores."""
+        """Number of scores; 0: the averaged features in their place."""
         return self.fc.out_features
 
     @property
@@ -67,7 +83,8 @@ class ImageModel(nn.Module):
         return self.features(x)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Class scores of features, or with `pre_logits` their average (images, channels)."""
+        """Class scores of features; with `pre_logits`, or without classes, their average (images,
+        channels)."""
         x = x.mean(dim=(2, 3))
         return x if pre_logits else cast("Tensor", self.fc(x))
 
@@ -78,11 +95,11 @@ class ImageModel(nn.Module):
     def reset_classifier(
         self, num_classes: int, *, generator: torch.Generator | None = None
     ) -> None:
-        """A new last layer for so many classes, uniform in ±1/sqrt(channels); all else stays, and
-        `spec` follows, so that the model can be saved and rebuilt."""
-        num_classes = check_whole(num_classes, "num_classes", 1)
-        old, bound = self.fc.weight, self.num_features**-0.5
-        self.fc = nn.Linear(self.num_features, num_classes, device=old.device, dtype=old.dtype)
+        """A new last layer for so many classes, uniform in ±1/sqrt(channels), or none for 0; all
+        else stays, and `spec` follows, so that the model can be saved and rebuilt."""
+        num_classes = check_whole(num_classes, "num_classes", 0)
+        like, bound = self.stem.weight, self.num_features**-0.5
+        self.fc = make_head(self.num_features, num_classes, device=like.device, dtype=like.dtype)
         with torch.no_grad():
             for parameter in self.fc.parameters():
                 drawn = torch.empty(parameter.shape, dtype=parameter.dtype)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.models.base import ImageModel
+from nets.models.base import ImageModel, make_head
 from nets.models.blocks import Level
 
 
@@ -51,7 +51,7 @@ class MultigridClassifier(ImageModel):
         self.stem_norm = nn.BatchNorm2d(channels[0])
         self.levels = Levels(levels)
         self.transfers = nn.ModuleList(transfers)
-        self.fc = nn.Linear(channels[-1], num_classes)
+        self.fc = make_head(channels[-1], num_classes)
 
     @property
     def multigrid_levels(self) -> list[Level]:

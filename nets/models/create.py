@@ -103,7 +103,8 @@ def create_model(
         Of its parameters and norms, as torch's modules take them; for a given device weights are
         drawn on the CPU and moved.
     overrides
-        Options of the model's class, and for all models ``width`` (an int: channels of the first
+        Options of the model's class (``num_classes=0`` gives the averaged features in place of
+        scores, as in timm), and for all models ``width`` (an int: channels of the first
         level, the others in proportion; a float: a factor for all), ``levels`` (how many) and
         ``steps`` (per level; where all steps of the model are of one kind). ``channels`` gives
         every level's width and replaces width and levels.
@@ -130,7 +131,7 @@ def create_model(
         options = _with_channels(name, entry, options, given)
     if entry.build is PolyMgNet and "steps" in options:
         options = _with_steps(name, options, given)
-    _check_values(options)
+    _check_values(options, headless=issubclass(entry.build, ImageModel))
     with on_cpu(device):
         model = _built(entry.build, options, generator)
     model.spec = spec  # type: ignore[assignment]
@@ -183,14 +184,14 @@ def _with_steps(name: str, options: Mapping[str, Any], given: Mapping[str, Any])
     return {**others, "factors": [[factors[0]] * count for count in counts]}
 
 
-def _check_values(options: Mapping[str, Any]) -> None:
-    """ValueError for a number or a flag that no model can have."""
+def _check_values(options: Mapping[str, Any], *, headless: bool) -> None:
+    """ValueError for a number or a flag that no model can have; `headless`, that it can do without
+    classes."""
     for option in ("in_channels", "num_classes", "kernel_size", "groups"):
-        value = options.get(option, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
-            raise ValueError(
-                f"{option} is {value!r}, must be a positive whole number, at most {MOST:,}"
-            )
+        value, least = options.get(option, 1), int(not (headless and option == "num_classes"))
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
+            what = "a positive whole number" + " or 0 for the features" * (not least)
+            raise ValueError(f"{option} is {value!r}, must be {what}, at most {MOST:,}")
     for option in ("train_coefficients", "preactivation"):
         if not isinstance(options.get(option, True), bool):
             raise ValueError(f"{option} is {options[option]!r}, allowed are: true, false")

@@ -48,9 +48,14 @@ class Pretrained:
     card: Mapping[str, Any]
 
     @property
+    def key(self) -> str:
+        """One name for both, as q2-digits."""
+        return f"{self.model}-{self.name}"
+
+    @property
     def file(self) -> Path:
         """The weights."""
-        return FOLDER / f"{self.model}-{self.name}.safetensors"
+        return FOLDER / f"{self.key}.safetensors"
 
     def check(self, overrides: Mapping[str, Any]) -> None:
         """ValueError for an option that the weights do not have so; another number of classes gets
@@ -75,6 +80,16 @@ def list_pretrained() -> list[Pretrained]:
     """All weights that come with the package."""
     cards = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))]
     return [Pretrained(card["model"], card["name"], card["options"], card) for card in cards]
+
+
+def shipped() -> dict[str, Pretrained]:
+    """All of them by their `key`."""
+    return {one.key: one for one in list_pretrained()}
+
+
+def find_shipped(key: str | Path) -> Pretrained | None:
+    """The weights of that `key`; None where there are none, or a file or folder has the name."""
+    return None if Path(key).exists() else shipped().get(str(key))
 
 
 def find_pretrained(model: str, name: Any) -> Pretrained:

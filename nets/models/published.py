@@ -75,7 +75,7 @@ def from_published_state(
     given = {
         "channels": [len(_needed(tensors, key)) for key in blocks],
         "in_channels": _needed(tensors, "conv1.weight").shape[1],
-        "num_classes": (*_needed(tensors, "fc.weight").shape, 0)[0],
+        "num_classes": (*_needed(tensors, "fc.weight").shape, -1)[0],
     }
     made = create_model(model, **(given | overrides))
     if not isinstance(made, PolyMgNet):
@@ -123,8 +123,8 @@ def _places(model: PolyMgNet) -> dict[str, Any]:
     the published code builds and does not use."""
     places: dict[str, Any] = {
         "conv1.weight": model.stem.weight,
-        "fc.weight": model.fc.weight,
-        "fc.bias": model.fc.bias,
+        "fc.weight": getattr(model.fc, "weight", None),
+        "fc.bias": getattr(model.fc, "bias", None),
         "mg_block1.convR.weight": None,
         "mg_block1.convI.weight": None,
     }

@@ -190,7 +190,8 @@ def register_model(
     Raises
     ------
     ValueError
-        A name that is taken, or that one of a pattern has; a function in the place of the class.
+        A name that is taken, or that one of a pattern has, or no text; a function in the place of
+        the class.
 
     Examples
     --------
@@ -207,6 +208,8 @@ def register_model(
     torch.Size([1, 2])
     >>> del MODELS["average"]
     """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name is {name!r}, must be the model's name, a text")
     if not isinstance(build, type) or not issubclass(build, nn.Module):
         raise ValueError(
             f"build is {build!r}, must be a class of torch.nn.Module; what a function would call it"

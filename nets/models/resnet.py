@@ -18,7 +18,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.models.base import ImageModel
+from nets.models.base import ImageModel, make_head
 from nets.models.convolutions import SeparableConv, StridedConv
 from nets.models.options import check_groups, check_kernel, check_separable, one_of, per_level
 
@@ -139,7 +139,7 @@ class ResNet(ImageModel):
                 fine = coarse
             self.stages.append(nn.Sequential(*stage))
         self.final_norm = nn.BatchNorm2d(fine) if preactivation else None
-        self.fc = nn.Linear(fine, num_classes)
+        self.fc = make_head(fine, num_classes)
 
     def feature_maps(self, x: Tensor) -> list[Tensor]:
         """Each stage's output, shape (images, channels, height, width)."""

@@ -32,6 +32,8 @@ from torch import nn
 from mgtheory._files import check_folder, read_json, write_atomically
 from mgtheory._html import html_table
 from nets.config import absolute, config_from_dict
+from nets.models.create import create_model
+from nets.models.pretrained import find_shipped, shipped
 from nets.settings import TrainConfig
 from nets.start.report import InitReport
 from nets.training.checkpoint import Checkpoints, load_model
@@ -124,10 +126,13 @@ class Summary:
 
 def _file(run: str | Path, name: str) -> Path:
     """The path of a file of a run folder; FileNotFoundError where it is not there."""
+    if not isinstance(run, str | os.PathLike) or not os.fspath(run):
+        raise ValueError(f"run is {run!r}, must be the path of a run folder")
     path = Path(run) / name
     if not path.is_file():
+        known = f"; weights of the package are {', '.join(shipped())}" * (not Path(run).exists())
         raise FileNotFoundError(
-            f"{run}: no {name} there; not a run folder, or a run that is not finished"
+            f"{run}: no {name} there; not a run folder, or a run that is not finished{known}"
         )
     return path
 
@@ -165,6 +170,9 @@ def load(run: str | Path, *, which: str = "learned") -> nn.Module:
 
     Parameters
     ----------
+    run
+        Its path; or, where there is none, the name of weights that come with the package, as
+        ``q2-digits``, which have no start.
     which
         "learned" or "start".
 
@@ -178,6 +186,8 @@ def load(run: str | Path, *, which: str = "learned") -> nn.Module:
     files = {"learned": "model.safetensors", "start": "start.safetensors"}
     if which not in files:
         raise ValueError(f"which is {which!r}; allowed are {', '.join(files)}")
+    if which == "learned" and isinstance(run, str | Path) and (one := find_shipped(run)):
+        return create_model(one.model, pretrained=one.name).eval()
     read_config(run)
     return load_model(_file(run, files[which]))
 

@@ -27,6 +27,7 @@ from nets.data.folders import pixels
 from nets.data.pictures import pictures
 from nets.data.sources import DataSet, load_data
 from nets.models.base import evaluating
+from nets.models.pretrained import find_shipped
 from nets.training.folder import load, read_config
 from nets.training.records import STRICT, read_record
 
@@ -218,6 +219,8 @@ class Classifier(nn.Module):
     def batch(self, images: Any) -> Tensor:
         """What `probabilities` takes, as one batch (n, channels, height, width)."""
         channels = len(self.mean)
+        if isinstance(images, str) and not images:
+            raise ValueError("images is '', must be the path of a file, folder or archive")
         if isinstance(images, str | Path):
             read = pictures(Path(images).expanduser(), self.size)
             images = [Image.fromarray(one) for one in read.values()]
@@ -430,12 +433,22 @@ def _with_channels(x: Tensor, channels: int) -> Tensor:
 
 def load_classifier(run: str | Path, **options: Any) -> Classifier:
     """The network of a run folder with the normalisation it was trained with, on the CPU in eval
-    mode: images as they are, scores out. Options and errors are those of `nets.load`.
+    mode: images as they are, scores out. What is given, options and errors are those of
+    `nets.load`.
 
     On the test part its accuracy is that of the summary; for a run in bf16, whose summary is
     measured in bf16, to rounding.
+
+    Examples
+    --------
+    >>> load_classifier("q2-digits").predict(np.zeros((8, 8), np.uint8)).shape
+    torch.Size([1])
     """
     model = load(run, **options)
+    if shipped := find_shipped(run):
+        card = shipped.card
+        moments = {name: card[name] for name in ("mean", "std", "classes", "size")}
+        return Classifier(model, **moments).eval()
     facts = read_data_facts(run)
-    moments: dict[str, Any] = {"mean": facts.mean, "std": facts.std}
+    moments = {"mean": facts.mean, "std": facts.std}
     return Classifier(model, **moments, classes=facts.classes, size=facts.shape[1:]).eval()

@@ -64,9 +64,8 @@ def _data(run: Path, name: str | None, size: Any) -> tuple[dict[str, Any], bool]
     """The arguments of `nets.load_data`, and whether that is other data than the run's, whose
     images are made as large as the run's."""
     from nets.config import absolute
-    from nets.training.folder import read_config
 
-    config = absolute(read_config(run))
+    config = absolute(_config(run, name))
     section = config.data
     if name is None:
         return section.arguments(), False
@@ -77,6 +76,22 @@ def _data(run: Path, name: str | None, size: Any) -> tuple[dict[str, Any], bool]
     if name.startswith("folder:"):
         given["size"] = size  # height and width, which may differ
     return given, True
+
+
+def _config(run: Path, name: str | None) -> Any:
+    """The configuration of a run, or of weights of the package, by the recipe of their card."""
+    from nets.config import load_config
+    from nets.models.pretrained import find_shipped
+    from nets.settings import TrainConfig
+    from nets.training.folder import read_config
+
+    if (shipped := find_shipped(run)) is None:
+        return read_config(run)
+    if recipe := shipped.card.get("recipe"):
+        return load_config(recipe, [f"data.split_seed={shipped.card['split_seed']}"])
+    if name is None:
+        raise ValueError(f"{run} comes without its images; give some by --data NAME")
+    return TrainConfig()
 
 
 def _numbers(found: Any) -> dict[str, Any]:

@@ -172,12 +172,12 @@ def _start(run: Path) -> str:
 def _shipped(source: str) -> str:
     """The file of weights that come with the package by its name, as q2-digits; else what was
     given."""
-    from nets.models.pretrained import list_pretrained
+    from nets.models.pretrained import shipped
     from nets.training.folder import read_config
 
     if Path(source).is_dir():
         read_config(source)  # refused in its own words where it is no run
-    files = {one.file.stem: str(one.file) for one in list_pretrained()}
+    files = {key: str(one.file) for key, one in shipped().items()}
     if Path(source).exists() or Path(source).suffix:
         return source
     if source not in files:

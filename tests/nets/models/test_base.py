@@ -61,8 +61,36 @@ def test_a_new_head_leaves_the_rest_and_is_saved(tmp_path):
     save_model(tmp_path / "m.safetensors", model)
     again = load_model(tmp_path / "m.safetensors")
     assert torch.equal(again(X), model(X))
-    with pytest.raises(ValueError, match="num_classes is 0, must be a whole number from 1 on"):
-        model.reset_classifier(0)
+    with pytest.raises(ValueError, match="num_classes is -1, must be a whole number from 0 on"):
+        model.reset_classifier(-1)
+
+
+@pytest.mark.parametrize("name", ["q2", "mgnet", "resnet8", "preact_resnet8"])
+def test_without_classes_it_gives_the_averaged_features(name, tmp_path):
+    """timm's num_classes=0: made so, or left so; saved, started, and given classes again."""
+    model, whole = made(name, num_classes=0), made(name)
+    model.load_state_dict(whole.state_dict(), strict=False)
+    pooled = whole.forward_head(whole.features(X), pre_logits=True)
+    assert torch.equal(model(X), pooled)
+    assert (model.num_classes, model.num_features) == (0, pooled.shape[1])
+    assert not [key for key in model.state_dict() if key.startswith("fc.")]
+    save_model(tmp_path / "m.safetensors", model)
+    assert torch.equal(load_model(tmp_path / "m.safetensors")(X), pooled)
+    whole.reset_classifier(0)
+    assert torch.equal(whole(X), pooled)
+    whole.reset_classifier(7)
+    assert whole(X).shape == (3, 7)
+
+
+def test_without_classes_it_starts_as_with_them():
+    """The default start fits what the average is, which needs no last layer."""
+    found = []
+    for classes in (0, 10):
+        model = made("q4", num_classes=classes, placement="relu_outside_nobn")
+        drawn = torch.Generator().manual_seed(0)
+        found.append(nets.initialise(model, size=(16, 12), sample=X, generator=drawn))
+    assert found[0].features == pytest.approx(found[1].features)
+    assert found[0].levels[0].factors == found[1].levels[0].factors
 
 
 def test_a_model_of_ones_own_is_registered_once(monkeypatch):
@@ -77,6 +105,11 @@ def test_a_model_of_ones_own_is_registered_once(monkeypatch):
     for taken in ("mine", "q17", "resnet20"):
         with pytest.raises(ValueError, match=f"the model '{taken}' is there already"):
             nets.register_model(taken, Mine, "again")
+    for unnamed in (3, "", None):
+        with pytest.raises(ValueError, match=f"name is {unnamed!r}, must be the model's name"):
+            nets.register_model(unnamed, Mine, "a number")
+    with pytest.raises(ValueError, match="num_classes is 0, must be a positive whole number, at"):
+        nets.create_model("mine", num_classes=0)
     with pytest.raises(ValueError, match="mine is no ImageModel"):
         nets.create_model("mine", features_only=True)
 

@@ -13,6 +13,7 @@ from nets.models import pretrained
 from nets.models.cost import count_parameters
 from nets.models.pretrained import FOLDER, list_pretrained, probe
 from nets.training.checkpoint import load_model
+from polymgnet import cli
 from polymgnet.pretrained import main
 
 
@@ -90,7 +91,7 @@ def test_other_classes_get_a_head_of_their_own():
             "width is 16, its weights have in_channels=1",
         ),
         ("q2", {"pretrained": "digits", "in_channels": 3}, "in_channels is 3, its weights have"),
-        ("q2", {"pretrained": "digits", "num_classes": 0}, "num_classes is 0, must be a whole"),
+        ("q2", {"pretrained": "digits", "num_classes": -1}, "num_classes is -1, must be a whole"),
     ],
 )
 def test_refusals(name, given, words):
@@ -119,3 +120,47 @@ def test_a_run_becomes_weights_of_the_package(tmp_path, monkeypatch, capsys):
     (tmp_path / "run/summary.json").write_text(json.dumps(found | {"finished": False}))
     assert main([str(tmp_path / "run"), "other", *words]) == 2
     assert "not finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("one", list_pretrained(), ids=lambda one: one.key)
+def test_they_are_loaded_by_one_name_as_a_run_is(one, tmp_path, monkeypatch):
+    """The network with the moments, classes and size of its card; a folder of that name is meant
+    first, and there is no start."""
+    model, classifier = nets.load(one.key), nets.load_classifier(one.key)
+    assert not model.training
+    assert model.pretrained_cfg == one.card
+    card, (height, width) = one.card, one.card["size"]
+    assert (list(classifier.classes), classifier.size) == (card["classes"], (height, width))
+    images = np.random.default_rng(0).integers(256, size=(4, len(card["mean"]), height, width))
+    images = images.astype(np.uint8)
+    with torch.inference_mode():
+        torch.testing.assert_close(classifier(images), model(normalised(card, images)))
+    with pytest.raises(FileNotFoundError, match=f"{one.key}: no config.json there"):
+        nets.load(one.key, which="start")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / one.key).mkdir()
+    with pytest.raises(FileNotFoundError, match="not a run folder"):
+        nets.load_classifier(one.key)
+
+
+def test_the_command_measures_them_on_the_images_of_their_recipe(capsys):
+    assert cli.main(["evaluate", "q2-digits", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["right"] == 359
+    assert cli.main(["evaluate", "q2-cifar10-16"]) == 2
+    assert "q2-cifar10-16 comes without its images; give some by --data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("run", "error", "words"),
+    [
+        (None, ValueError, "run is None, must be the path of a run folder"),
+        (3, ValueError, "run is 3, must be the path"),
+        ("", ValueError, "run is '', must be the path"),
+        ("q2-mnist", FileNotFoundError, "weights of the package are .*q2-digits"),
+    ],
+)
+@pytest.mark.parametrize("load", [nets.load, nets.load_classifier])
+def test_what_is_no_run_is_told_in_one_line(load, run, error, words):
+    with pytest.raises(error, match=words) as told:
+        load(run)
+    assert "\n" not in str(told.value)

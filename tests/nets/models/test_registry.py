@@ -338,7 +338,7 @@ def test_channels(options, channels):
         ("q2", {"residual": "relu"}, "bn_relu"),
         ("q2", {"kernel_size": 2}, "odd"),
         ("q2", {"groups": 3}, "divide"),
-        ("q2", {"num_classes": 0}, "positive whole number"),
+        ("q2", {"num_classes": -1}, "positive whole number or 0 for the features"),
         ("q2", {"form": "fas"}, "correction, plain"),
         ("q2", {"coefficients": "model"}, "step, level"),
         ("mgnet", {"b": "none"}, "level, step"),

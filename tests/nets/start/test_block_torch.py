@@ -6,12 +6,16 @@ import copy
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm
 from torch.optim.swa_utils import AveragedModel
 
 import nets
+from nets.models.polymgnet import coefficient_parameters
 from nets.start.block import start_blocks
 from nets.start.operators import operator_spectra
 from nets.start.spectrum import shortened
@@ -324,3 +328,22 @@ def test_what_is_no_tensor_is_told_in_a_line():
     with pytest.raises(ValueError, match=r"f is a ndarray, must be a tensor of the input's shape"):
         made(x, x.numpy())
     assert not made.started
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_sharded_but_for_its_coefficients(begun):
+    """FSDP takes no numbers without axes, which the coefficients are: left out, all trains as
+    before, of a block that was started and of one that starts now."""
+    made, x = block("q4", "plain", start_size=(6, 7) if begun else None), random(2, 3, 6, 7)
+    twin = copy.deepcopy(made)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        fully_shard(made, ignored_params=set(coefficient_parameters(made)))
+        for one in (made, twin):
+            one(x).square().mean().backward()
+        for sharded, whole in zip(made.parameters(), twin.parameters(), strict=True):
+            found = sharded.grad
+            found = found.full_tensor() if isinstance(found, DTensor) else found
+            torch.testing.assert_close(found, whole.grad)
+    finally:
+        dist.destroy_process_group()

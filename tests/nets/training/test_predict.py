@@ -371,6 +371,11 @@ def test_wrong_images(colours, images, message):
     assert "\n" not in str(error.value)
 
 
+def test_an_empty_path_is_not_the_present_folder(colours):
+    with pytest.raises(ValueError, match="images is '', must be the path of a file, folder or"):
+        colours.predict("")
+
+
 @pytest.mark.parametrize(
     ("mean", "std"), [((), ()), ((0.5,), (1.0, 1.0)), ((0.5,), (0.0,)), ((float("nan"),), (1.0,))]
 )
