@@ -65,6 +65,8 @@ def from_published_state(
         raise ValueError("the published networks have dense operators: separable must be false")
     tensors = _tensors(state)
     for key, value in tensors.items():
+        if key == "fc.weight" and value.ndim != 2:
+            raise ValueError(f"{key} has shape {tuple(value.shape)}, must be (classes, features)")
         if re.search(r"(conv1|Ablock\.A)\.weight$", key) and value.ndim != 4:
             raise ValueError(
                 f"{key} has shape {tuple(value.shape)}, must be a convolution's"
@@ -75,7 +77,7 @@ def from_published_state(
     given = {
         "channels": [len(_needed(tensors, key)) for key in blocks],
         "in_channels": _needed(tensors, "conv1.weight").shape[1],
-        "num_classes": (*_needed(tensors, "fc.weight").shape, -1)[0],
+        "num_classes": len(_needed(tensors, "fc.weight")),
     }
     made = create_model(model, **(given | overrides))
     if not isinstance(made, PolyMgNet):

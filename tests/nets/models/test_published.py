@@ -128,7 +128,11 @@ def test_norm_at_the_level_end_is_the_last_steps():
             "q2",
             "A.weight has shape .* must be a convolution's",
         ),
-        (lambda s: s.update({"fc.weight": torch.tensor(1.0)}), "q2", "num_classes is 0"),
+        (
+            lambda s: s.update({"fc.weight": torch.tensor(1.0)}),
+            "q2",
+            r"fc.weight has shape \(\), must be \(classes, features\)",
+        ),
         (lambda s: s.clear(), "q2", "mapping of names"),
         (lambda s: s.update({1: torch.ones(1)}), "q2", "mapping of names"),
         (
