@@ -74,7 +74,7 @@ def from_published_state(
             )
     levels = len({key.split(".")[0] for key in tensors if re.match(r"mg_block\d+\.", key)})
     blocks = [f"mg_block{l}.Ablock.A.weight" for l in range(1, max(levels, 1) + 1)]
-    given = {
+    given: dict[str, Any] = {
         "channels": [len(_needed(tensors, key)) for key in blocks],
         "in_channels": _needed(tensors, "conv1.weight").shape[1],
         "num_classes": len(_needed(tensors, "fc.weight")),
