@@ -10,8 +10,12 @@ import os
 import time
 import tomllib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 HALF = 60.0  # s from which on a temporary file is no longer being written
 Data = str | bytes | Callable[[IO[bytes]], object]  # what a file holds, or what writes it
@@ -56,6 +60,19 @@ def write_atomically(path: str | os.PathLike[str], data: Data) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def write_array(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
+    """A .npy file, like `write_atomically`: of a disk that is full NumPy's own writing of files
+    says how many numbers it took, and not why."""
+    write_atomically(path, lambda file: np.save(_Plain(file.write), array))
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """What NumPy takes for no file of the system."""
+
+    write: Callable[[bytes], object]
 
 
 def _filler(data: str | bytes) -> Callable[[IO[bytes]], object]:

@@ -68,12 +68,14 @@ class Stopped(Failure):
 
 
 @contextmanager
-def on_interrupt(text: str) -> Iterator[None]:
-    """Ctrl-C within ends with this line, what is kept and how to go on, and exit status 130."""
+def on_interrupt(text: str | Callable[[], str]) -> Iterator[None]:
+    """Ctrl-C within ends with this line, what is kept then and how to go on, and exit status
+    130."""
     try:
         yield
     except KeyboardInterrupt:
-        raise Stopped(f"interrupted; {text}", signal.SIGINT) from None
+        then = text if isinstance(text, str) else text()
+        raise Stopped(f"interrupted; {then}", signal.SIGINT) from None
 
 
 def one_line(error: BaseException) -> str:

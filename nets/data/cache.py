@@ -12,12 +12,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mgtheory._files import write_atomically
+from mgtheory._files import write_array, write_atomically
 from nets.data.archives import hidden_part, names_under
 from nets.data.readers import Pool
 
@@ -71,7 +70,7 @@ def _kept(pool: Pool, folder: Path) -> Pool:
     temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         for name, array in (("images", pool.images), ("labels", pool.labels)):
-            write_atomically(temporary / f"{name}.npy", partial(np.save, arr=array))
+            write_array(temporary / f"{name}.npy", array)
         meta = {name: getattr(pool, name) for name in ("parts", "classes", "left_out", "names")}
         write_atomically(temporary / "meta.json", json.dumps(meta))
         with contextlib.suppress(OSError):  # another process was first: its copy is as good

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from mgtheory._files import write_atomically
@@ -63,11 +63,12 @@ def _unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        with safetensors.safe_open(path, framework="pt") as handle:
-            outer = json.loads((handle.metadata() or {})["polymgnet"])
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a dict)
+        content = path.read_bytes()  # safetensors itself opens names in UTF-8 alone
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        outer = json.loads(header["__metadata__"]["polymgnet"])
         info = json.loads(outer["info"])
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise ValueError(
             f"{path}: truncated, damaged or not a file of this program ({type(error).__name__}:"
             f" {error})"

@@ -104,9 +104,7 @@ def solve(
     Example: polymgnet solve --problem poisson2d --n 1023 --family chebyshev4 --degree 3 --cycle V
     --tol 1e-8
     """
-    import numpy as np
-
-    from mgtheory._files import write_atomically
+    from mgtheory._files import write_array
     from mgtheory.smoothers import DEFAULT_DEGREE
     from mgtheory.solving import FASTEST
     from mgtheory.solving import solve as solve_problem
@@ -154,7 +152,7 @@ def solve(
             system.of, hierarchy, b=system.b, cycle=kind, krylov=krylov, **limits
         )
     if out is not None:
-        write_atomically(out, lambda file: np.save(file, solution.x))
+        write_array(out, solution.x)
     document = {
         "problem": system.name,
         "boundary": system.boundary(hierarchy),

@@ -118,7 +118,12 @@ def train(
     said = config is not None or data is not None or source is not None
     checked = _resumed(out, config, sets, said=said) if resume else None
     checked = checked or nets.load_config(config or "q2", sets)
-    with on_interrupt(f"what was saved is kept, {again}"), StopRequest() as asked:
+
+    def saved() -> str:
+        begun = (out / "config.json").is_file()
+        return f"what was saved is kept, {again}" if begun else "nothing was begun"
+
+    with on_interrupt(saved), StopRequest() as asked:
         kind: dict[str, Any] = {"resume": resume, "force": force, "progress": not as_json}
         result = nets.train(checked, out, **kind, opening=_outlook)
     number = asked.signal or signal.SIGTERM  # another process of the run had it

@@ -6,9 +6,10 @@ import signal
 import stat
 import time
 
+import numpy as np
 import pytest
 
-from mgtheory._files import HALF, read_json, write_atomically
+from mgtheory._files import HALF, read_json, write_array, write_atomically
 
 
 @pytest.mark.parametrize("data", ["z\u00fcgig\n", b"\x00\xff", ""])
@@ -54,9 +55,12 @@ def test_what_killed_processes_left_goes(tmp_path):
     assert young.exists()
 
 
-def test_full_disk_keeps_what_was_there(tmp_path):
+@pytest.mark.parametrize(
+    ("write", "content"), [(write_atomically, b"x" * 5000), (write_array, np.ones(5000))]
+)
+def test_full_disk_keeps_what_was_there(tmp_path, write, content):
     """The operating system refuses to let the file grow, as on a full disk: the error names the
-    file, the old content stays."""
+    file and the reason, the old content stays."""
     path = tmp_path / "file"
     write_atomically(path, b"old")
     limits, handler = (
@@ -65,8 +69,8 @@ def test_full_disk_keeps_what_was_there(tmp_path):
     )
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-        with pytest.raises(OSError, match=r"could not write .*file .*is intact"):
-            write_atomically(path, b"x" * 5000)
+        with pytest.raises(OSError, match=r"could not write .*file \(File too large.*is intact"):
+            write(path, content)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
@@ -74,8 +78,16 @@ def test_full_disk_keeps_what_was_there(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_short_write_of_numpy_is_told_in_its_words(tmp_path):
-    """`tofile`, by which arrays are saved, raises an OSError without a number."""
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_are_as_numpy_saves_them(tmp_path, order):
+    array = np.array([[1.5, -2.0, 3.0], [0.0, 5.0, 6.0j]], order=order)
+    write_array(tmp_path / "ours.npy", array)
+    np.save(tmp_path / "theirs.npy", array)
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
+
+
+def test_an_error_without_a_number_is_told_in_its_words(tmp_path):
+    """As of NumPy's `tofile`."""
 
     def fill(file):
         raise OSError("96000 requested and 8064 written")

@@ -114,6 +114,13 @@ def test_ctrl_c(failed, tmp_path, monkeypatch):
     )
 
 
+def test_ctrl_c_before_there_is_a_run(failed, tmp_path, monkeypatch):
+    """There is nothing that --resume could go on with."""
+    monkeypatch.setattr("nets.train", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    said = failed("train", "--out", tmp_path / "run", *SMALL, status=130)
+    assert said == "polymgnet: interrupted; nothing was begun\n"
+
+
 def test_signal_ends_a_demo(failed, tmp_path, monkeypatch):
     from nets.training.trainer import Trainer
     from polymgnet import demo

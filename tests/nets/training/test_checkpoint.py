@@ -1,6 +1,7 @@
 """Checkpoints: what is written is read back bit by bit, damage is noticed and passed over, nothing
 is executed."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -56,6 +57,16 @@ def test_model_round_trip_and_equal_files(tmp_path):
     assert back.spec == one.spec
     x = torch.randn(2, 1, 8, 8)
     assert torch.equal(back(x), one.eval()(x))
+
+
+def test_folders_whose_names_are_not_utf8(tmp_path):
+    """As those of a drive that another system wrote."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    save_model(folder / "m.safetensors", one := model())
+    assert equal(load_model(folder / "m.safetensors").state_dict(), one.state_dict())
+    Checkpoints(folder).save(state(3), step=3)
+    assert equal(Checkpoints(folder).load().tensors, state(3).tensors)
 
 
 def test_float64_weights_stay_float64(tmp_path):
