@@ -190,6 +190,15 @@ def test_a_form_keeps_the_sign_of_its_taps():
     assert form == (((-1,), -1.0), ((0,), 2 / 3), ((1,), -1.0))
 
 
+def test_complex_and_coupled_stencils_have_no_form():
+    """A form has real taps alone: by it a stencil with phases would be the one without them."""
+    turned = Stencil([(0,), (1,), (-1,)], [4.0, -np.exp(0.4j), -np.exp(-0.4j)])
+    assert operator_record(turned).form is None
+    coupled = np.zeros((2, 2, 3))
+    coupled[[0, 1], [0, 1], 1], coupled[0, 1, 0], coupled[1, 0, 2] = 4.0, -1.0, -1.0
+    assert operator_record(Stencil.from_array(coupled, channels=True)).form is None
+
+
 def test_b_holds_beside_the_coarsened_axes_too():
     """Along y alone, which is not coarsened, the 9-point scheme is largest."""
     problem = poisson((15, 15), stencil="9-point", weights=(0.01, 1.0))

@@ -81,6 +81,20 @@ def test_slurm_path_in_local_processes(file, stand_in):
     assert (plan.out / "jobs.json").read_text() == book
 
 
+def test_where_the_runs_stand(file, stand_in, monkeypatch):
+    """A job that waits says why, and one that runs how far it is."""
+    plan = study.load_study(file)
+    waits, trains = (run.folder.name for run in plan.runs[:2])
+    states = {"7_0": ("PENDING", "Priority"), "7_1": ("RUNNING", "None")}
+    monkeypatch.setattr(queue, "states", lambda *_: states)
+    (plan.out / trains).mkdir(parents=True)
+    (plan.out / trains / "metrics.csv").write_text("epoch,loss\n1,2.5\n")
+    (plan.out / slurm.JOBS).write_text(json.dumps({waits: "7_0", trains: "7_1"}))
+    found = [(one.state, one.about) for one in slurm.standing(plan)]
+    assert found[:2] == [("pending", "Priority"), ("running", "1 of 1 epochs")]
+    assert set(found[2:]) == {("not begun", "")}
+
+
 def test_a_diverged_job_has_its_row(file, tmp_path, stand_in):
     """By the last line of its log, in which an earlier error may stand too."""
     text = file.read_text().replace('"constant", "chebyshev4"', '"constant"')

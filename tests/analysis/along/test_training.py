@@ -55,6 +55,8 @@ def test_without_measuring_it_is_what_is_recorded_and_the_report(moving):
     shutil.rmtree(copy / "report", ignore_errors=True)
     report = analyse(copy)
     brief = along_recorded(report)
+    sooner = along_recorded(replace(report, facts={**report.facts, "chosen_epoch": 2}))
+    assert [one.epoch for one in sooner.of(1)] == [0, sooner.end] == [0, 2]
     found = along_training(copy)
     assert (brief.epochs, brief.roots, brief.end) == (found.epochs, found.roots, found.end)
     assert repr(found) == f"Along({copy}, 2 levels, epochs 0 to 3)"

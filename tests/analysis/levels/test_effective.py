@@ -11,6 +11,7 @@ from analysis.levels.state import LevelState, NormState, StepState, level_states
 from analysis.levels.verdict import weight_distance
 from mgtheory import ResidualPolynomial
 from mgtheory.polynomials.factors import ComplexPair, General, Linear, RealPair, SymmetricPair
+from nets.models.placements import PLACEMENTS, RESIDUALS
 from nets.start.spectrum import convolution_spectrum
 
 SHAPE = (6, 5)
@@ -242,3 +243,12 @@ def test_steps_are_checked(arguments, text):
 def test_diverged_weights_are_refused():
     with pytest.raises(ValueError, match="diverged"):
         LevelState(np.full((1, 1, 3, 3), np.nan), (), SHAPE)
+
+
+@pytest.mark.parametrize("residual", RESIDUALS)
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_norms_are_those_of_the_module(placement, residual):
+    model = nets.create_model("g4", channels=(2, 2), placement=placement, residual=residual)
+    for level, state in zip(model.levels, level_states(model, (4, 4)), strict=True):
+        norms = [one for one in level.modules() if isinstance(one, torch.nn.BatchNorm2d)]
+        assert has_norms(state) == bool(norms)

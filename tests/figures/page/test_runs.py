@@ -133,7 +133,12 @@ def test_every_kind_of_run_side_by_side(runs, tmp_path):
     made = figures_in(text)
     names = {"accuracies", "pareto", "factors", "polynomials-level1", "roots-level2"}
     assert {f"together-{name}" for name in names} < set(made)
-    drawn = {one["name"] for one in made["together-pareto"]["data"]}
+    pareto = made["together-pareto"]
+    drawn = {one["name"] for one in pareto["data"]}
+    weights, _ = pareto["layout"]["updatemenus"][0]["buttons"]  # the first changes nothing
+    for axis in "xy":
+        for one, same in zip(pareto["data"], weights["args"][0][axis], strict=True):
+            assert same == pytest.approx(one[axis], rel=1e-3)  # drawn with four digits
     found = analysis.compare(list(runs.values()))
     assert set(found.groups["configuration"]) < drawn
     assert len(numbers_in(text)["reports"]) == len(runs)

@@ -156,6 +156,9 @@ def test_fourier(page):
     assert "rough waves ≤ 0.25" in slider["steps"][-1]["args"][1]["xaxis.title.text"]
     bars = made["cycle-factors"]["data"][0]
     assert dict(zip(bars["y"], bars["x"]))["two-grid factor"] == pytest.approx(0.1222, abs=1e-4)
+    smooth = made["cycle-cycle"]  # of which a coarse grid with twice the width knows half
+    assert smooth["layout"]["xaxis"]["range"] == [-0.5, 0.5]
+    assert (max(smooth["data"][0]["x"]), max(smooth["data"][0]["y"])) == (0.5, 0.5)
     rough = next(one for one in made["smoothing-spectrum"]["data"] if one["name"] == "rough waves")
     q = chebyshev4(2, lmax=1.0)
     np.testing.assert_allclose(rough["y"], np.abs(q(np.array(rough["x"]))), atol=1e-3)

@@ -31,6 +31,12 @@ def random_stencil(rng, dim, channels=None):
     )
 
 
+def test_couplings_are_the_mean_of_both_sides():
+    """Of -u_xx - u_yy/4 with an upwind wind along x: 1 to one side and 3 to the other."""
+    stencil = Stencil([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)], [4.5, -1, -3, -0.25, -0.25])
+    assert stencil.couplings() == pytest.approx((2.0, 0.25))
+
+
 @pytest.mark.parametrize("name", STENCILS)
 def test_named_stencils_are_consistent(name):
     stencil = named(name)
