@@ -67,12 +67,6 @@ class Estimate:
         """Half of the interval; None for one run."""
         return None if self.high is None else self.high - self.mean
 
-    def text(self, *, digits: int = 2, factor: float = 1.0) -> str:
-        """Mean ± std (n), multiplied by `factor` (100 for percent); the mean alone for one run."""
-        mean = f"{factor * self.mean:.{digits}f}"
-        spread = "" if self.std is None else f" ± {factor * self.std:.{digits}f} (n = {self.n})"
-        return mean + spread
-
 
 @dataclass(frozen=True)
 class Comparison:
