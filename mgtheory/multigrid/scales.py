@@ -10,7 +10,8 @@ Where 1 differs from D^-1 1 by a part e from unknown to unknown, what is interpo
 from a smooth v: C of the weak approximation property, min_c ||v - P c||^2_D <= C ||v||^2_A, is the
 mean of e^2 over the smallest eigenvalue, which on n points along an axis is about (pi/n)^2, and A 1
 is about e D, of both signs. So the squares of negative sums beside the diagonal say that scales are
-needed where their mean is more than a `NEEDED` part of (pi/n)^2.
+needed where their mean is more than a `SPREAD` part of (pi/n)^2. A line of other units is few
+unknowns of a mean; there one sum beyond `NEEDED` says so.
 
 Such a w is the eigenvector of the smallest eigenvalue of A v = lambda diag(A) v, which is positive
 where A has no positive couplings (Perron and Frobenius). It is found by inverse iteration, (A + eps
@@ -39,9 +40,11 @@ from mgtheory.spectra.symmetry import is_symmetric
 Vector = NDArray[np.float64]
 Cycle = Callable[[Vector], Vector]
 # of unit diagonals of -div k grad, k between 1 and 1.3, on 32, 64 and 128 points an axis, the mean
-# is 0.01, 0.04 and 0.17 of (pi/n)^2, and a cycle that knows no scales leaves 0.05, 0.11 and 0.35;
-# where only the cells at free sides have other units, 0.02, of which it leaves 0.25
-NEEDED = 0.01
+# is 0.01, 0.04 and 0.17 of (pi/n)^2, and a cycle that knows no scales leaves 0.05, 0.11 and 0.35
+SPREAD = 0.01
+# where only the 32 cells at free sides have other units the sums are -0.08, the mean is as small,
+# 0.01, and a cycle leaves 0.28
+NEEDED = 0.05
 # negative sums of rows beside their diagonal up to which the scales are known well enough: the
 # squares are 0.01 (pi/n)^2 for 3e4 points along an axis
 ENOUGH = 1e-5
@@ -51,6 +54,8 @@ POSITIVE = 1.4
 # of the unknowns, in which v must be positive: by Perron's theorem in all, but where coefficients
 # jump by 1000 from point to point not after few steps of cg; of an indefinite A in 0 to 0.64
 MOST = 0.9
+# by which positive sums exceed negative ones in a regular matrix
+CLEARLY = 10.0
 # of the first negative sums, above which w is no good: where there are scales 1e-5 or less are left
 PART = 0.25
 # most divide what is left by 20 or more; where coefficients jump by 1e6 eight were not enough
@@ -112,7 +117,8 @@ def _of_symmetric(
     diagonal = A.diagonal()
     if not (diagonal > 0.0).all() or A.sum() <= 0.0:
         return None
-    if np.mean(np.minimum(_sums(A), 0.0) ** 2) <= NEEDED * (np.pi / longest) ** 2:
+    first, spread = _negative(A), np.mean(np.clip(_sums(A), -1.0, 0.0) ** 2)
+    if first <= NEEDED and spread <= SPREAD * (np.pi / longest) ** 2:
         return None
     w = diagonal**-0.5
     if not is_symmetric(A) or np.maximum(alike(A, w).data, 0.0).sum() > POSITIVE * w.size:
@@ -122,9 +128,11 @@ def _of_symmetric(
     cycle, unit, last = None, w, np.inf
     for _ in range(ROUNDS):
         S = alike(A, w)
-        D, most = S.diagonal(), _negative(S)
+        D, most, (negative, positive) = S.diagonal(), _negative(S), _balance(S, part)
         known = most <= ENOUGH
-        if known and (most <= rounding or most > 0.5 * last):
+        # in a singular matrix, of which w leaves nothing but rounding at last, they are equal
+        rest = np.abs(_sums(S))[(positive <= CLEARLY * negative)[part]]
+        if known and (rest.max(initial=0.0) <= rounding or most > 0.5 * last):
             break
         last = most
         shift = np.clip(0.1 * most, max(SHIFT[0], rounding), SHIFT[1])
@@ -139,7 +147,7 @@ def _of_symmetric(
         if not (means > 0.0).all() or np.mean(v > 0.0) < MOST:
             return None
         w = w * np.maximum(v / means[part], LEAST)
-    good = _negative(alike(A, w)) <= PART * _negative(A) and np.ptp(np.log10(w)) < FARTHEST
+    good = _negative(alike(A, w)) <= PART * first and np.ptp(np.log10(w)) < FARTHEST
     return w / np.mean(w) if good else None
 
 
@@ -183,3 +191,11 @@ def _negative(A: sp.csr_array) -> float:
 def _sums(A: sp.csr_array) -> Any:
     """The sums of A's rows beside its diagonal."""
     return A.sum(axis=1) / A.diagonal()
+
+
+def _balance(A: sp.csr_array, part: NDArray[np.int32]) -> tuple[Vector, Vector]:
+    """The negative and the positive sums of rows, both added up on each part."""
+    sums: Vector = A.sum(axis=1)
+    kinds = -np.minimum(sums, 0.0), np.maximum(sums, 0.0)
+    negative, positive = (np.bincount(part, kind).astype(float) for kind in kinds)
+    return negative, positive
