@@ -122,6 +122,8 @@ def derive(
     _check_grid(given, {"--n": n, "--boundary": boundary, "--axes": axes}, shape)
     if lmax is not None:
         check_number(lmax, "--lmax", "larger than 0")
+    if interval is not None:  # what is printed is of a positive spectrum
+        check_number(interval[0], "A of --interval", "from 0 on")
     A, sizes = of_command(matrix, shape, instead={}, needs_shape=False)
     if out is not None:
         refuse_existing(out, force=force)
